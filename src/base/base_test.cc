@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/checked_math.h"
+#include "base/mapped_file.h"
+#include "base/random.h"
+#include "base/read_file.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+
+namespace mobilevlm {
+namespace {
+
+std::string TemporaryPath(const std::string& name) {
+  return (std::filesystem::path(::testing::TempDir()) / name).string();
+}
+
+TEST(CheckedMath, OverflowIsAnAnswer) {
+  EXPECT_EQ(CheckedMul(1u << 20, 1u << 20), uint64_t{1} << 40);
+  EXPECT_EQ(CheckedMul(uint64_t{1} << 40, uint64_t{1} << 40), std::nullopt);
+  EXPECT_EQ(CheckedAdd(~uint64_t{0}, 1), std::nullopt);
+  EXPECT_EQ(CheckedAlign(33, 32), 64u);
+  EXPECT_EQ(CheckedAlign(64, 32), 64u);
+  EXPECT_EQ(CheckedAlign(~uint64_t{0}, 32), std::nullopt);
+  EXPECT_TRUE(RangeFits(4, 4, 8));
+  EXPECT_FALSE(RangeFits(5, 4, 8));
+  EXPECT_FALSE(RangeFits(~uint64_t{0}, 2, 8));
+}
+
+TEST(ThreadPool, EveryItemOnceWhateverTheThreadCount) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const size_t n : {0u, 1u, 2u, 7u, 1000u}) {
+      std::vector<std::atomic<int>> hits(n);
+      for (int repeat = 0; repeat < 50; ++repeat) pool.ParallelFor(n, [&](size_t i) { hits[i]++; });
+      for (size_t i = 0; i < n; ++i) EXPECT_EQ(hits[i], 50) << "item " << i << " of " << n;
+    }
+  }
+}
+
+TEST(AtomicFile, TargetAppearsOnlyOnCommit) {
+  const std::string path = TemporaryPath("mobilevlm_atomic");
+  std::filesystem::remove(path);
+  {
+    auto file = AtomicFile::Create(path);
+    ASSERT_TRUE(file) << file.error().message;
+    ASSERT_TRUE(file->Write("half"));
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  ASSERT_TRUE(WriteFileAtomically(path, "whole"));
+  EXPECT_EQ(ReadFile(path, 100).value(), "whole");
+  std::filesystem::remove(path);
+}
+
+TEST(Files, MissingEmptyAndDirectory) {
+  EXPECT_FALSE(MappedFile::Open(TemporaryPath("no_such_file")));
+  EXPECT_FALSE(MappedFile::Open(::testing::TempDir()));
+  EXPECT_FALSE(ReadFile(::testing::TempDir(), 10));
+  const std::string path = TemporaryPath("mobilevlm_empty");
+  ASSERT_TRUE(WriteFileAtomically(path, ""));
+  auto mapped = MappedFile::Open(path);
+  ASSERT_TRUE(mapped);
+  EXPECT_TRUE(mapped->bytes().empty());
+  ASSERT_TRUE(WriteFileAtomically(path, "0123456789a"));
+  EXPECT_FALSE(ReadFile(path, 10));
+  std::filesystem::remove(path);
+}
+
+TEST(Random, StreamIsFixed) {
+  // The first outputs of SplitMix64 for seed 1234567, as published with the reference code.
+  Random random(1234567);
+  EXPECT_EQ(random.Next(), 6457827717110365317ull);
+  EXPECT_EQ(random.Next(), 3203168211198807973ull);
+  Random ranged(1);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_LT(ranged.Below(7), 7u);
+    const int value = ranged.Between(-2, 2);
+    EXPECT_GE(value, -2);
+    EXPECT_LE(value, 2);
+  }
+}
+
+Result<int> Half(int value) {
+  if (value % 2 != 0) return Fail("wanted an even number, found {}", value);
+  return value / 2;
+}
+
+Result<int> Quarter(int value) {
+  MVLM_ASSIGN(const int half, Half(value));
+  return Half(half);
+}
+
+TEST(Result, ErrorsPassThroughWithContext) {
+  EXPECT_EQ(Quarter(8).value(), 2);
+  EXPECT_EQ(Quarter(6).error().message, "wanted an even number, found 3");
+  const Status wrapped = Context(Quarter(6).error(), "loading {}", "x");
+  EXPECT_EQ(wrapped.error().message, "loading x: wanted an even number, found 3");
+}
+
+}  // namespace
+}  // namespace mobilevlm

@@ -1,0 +1,77 @@
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <filesystem>
+
+#include "tensor/dtype.h"
+#include "tensor/half.h"
+#include "tensor/mat.h"
+#include "tensor/npy.h"
+
+namespace mobilevlm {
+namespace {
+
+// The compiler's _Float16 is the oracle.
+TEST(Half, EveryF16WidensAndReturns) {
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    const float wide = F16ToF32(static_cast<f16_t>(bits));
+    const float oracle = static_cast<float>(std::bit_cast<_Float16>(static_cast<uint16_t>(bits)));
+    if (std::isnan(oracle)) {
+      EXPECT_TRUE(std::isnan(wide));
+      continue;
+    }
+    EXPECT_EQ(std::bit_cast<uint32_t>(wide), std::bit_cast<uint32_t>(oracle));
+    EXPECT_EQ(F32ToF16(wide), bits);
+  }
+}
+
+TEST(Half, NarrowingRoundsToNearestEven) {
+  for (uint64_t i = 0; i < (uint64_t{1} << 32); i += 65521 / 7) {
+    const float value = std::bit_cast<float>(static_cast<uint32_t>(i));
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(F16ToF32(F32ToF16(value))));
+      EXPECT_TRUE(std::isnan(Bf16ToF32(F32ToBf16(value))));
+      continue;
+    }
+    EXPECT_EQ(F32ToF16(value), std::bit_cast<uint16_t>(static_cast<_Float16>(value))) << value;
+    const float back = Bf16ToF32(F32ToBf16(value));
+    if (std::isfinite(back)) {
+      EXPECT_LE(std::fabs(back - value), std::fabs(value) * 0x1.0p-8f + 1e-40f);
+    }
+  }
+}
+
+TEST(DType, RowBytes) {
+  EXPECT_EQ(RowBytes(DType::kQ8_0, 64), 68u);
+  EXPECT_EQ(RowBytes(DType::kQ8_0, 33), std::nullopt);
+  EXPECT_EQ(RowBytes(DType::kQ4_K, 512), 288u);
+  EXPECT_EQ(FindDType(31), nullptr);
+}
+
+TEST(Npy, RoundTripAndBadInput) {
+  const std::string path = (std::filesystem::path(::testing::TempDir()) / "mobilevlm.npy").string();
+  const std::vector<float> values = {1, -2, 3.5f, 0, 5, 6};
+  const size_t shape[] = {2, 3};
+  ASSERT_TRUE(WriteNpy(path, shape, values));
+  const auto array = ReadNpy(path);
+  ASSERT_TRUE(array) << array.error().message;
+  EXPECT_EQ(array->shape, (std::vector<size_t>{2, 3}));
+  EXPECT_EQ(array->values, values);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  EXPECT_FALSE(ReadNpy(path));
+  std::filesystem::resize_file(path, 5);
+  EXPECT_FALSE(ReadNpy(path));
+}
+
+TEST(Mat, ViewsShareStorage) {
+  AlignedBuffer<float> buffer;
+  Mat<float> mat = buffer.ReserveMat(4, 8);
+  mat(2, 5) = 7;
+  EXPECT_EQ(mat.Rows(2, 1).Cols(5, 1)(0, 0), 7);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(mat.data()) % 64, 0u);
+  EXPECT_DEATH(mat.Rows(3, 2), "rows");
+}
+
+}  // namespace
+}  // namespace mobilevlm
