@@ -5,6 +5,9 @@
 # test can be left out, and becomes one executable NAME_test registered with ctest.
 include(GoogleTest OPTIONAL)
 
+# Test names begin with the build they ran in: "release/base.Random...", "dev/...".
+get_filename_component(MOBILEVLM_BUILD_NAME ${CMAKE_BINARY_DIR} NAME)
+
 add_library(mobilevlm_flags INTERFACE)
 target_compile_features(mobilevlm_flags INTERFACE cxx_std_20)
 # gcc 12 sees uninitialised members in moved-from tl::expected values; the warning is noise there.
@@ -34,10 +37,11 @@ function(mobilevlm_library NAME)
   target_link_libraries(${NAME} ${scope} mobilevlm_flags ${ARG_DEPS} ${ARG_LIBS})
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
-  if(MOBILEVLM_TESTS AND tests)
+  # The train build repeats no test of the other builds: there only the trainer is tested.
+  if(MOBILEVLM_TESTS AND tests AND (NOT MOBILEVLM_TRAIN OR NAME STREQUAL "train"))
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE ${NAME} GTest::gtest_main GTest::gmock ${ARG_TEST_LIBS})
     target_compile_definitions(${NAME}_test PRIVATE MOBILEVLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    gtest_discover_tests(${NAME}_test TEST_PREFIX ${NAME}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+    gtest_discover_tests(${NAME}_test TEST_PREFIX ${MOBILEVLM_BUILD_NAME}/${NAME}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
   endif()
 endfunction()

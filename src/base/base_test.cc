@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/checked_math.h"
 #include "base/mapped_file.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "base/read_file.h"
 #include "base/result.h"
@@ -72,6 +73,12 @@ TEST(Files, MissingEmptyAndDirectory) {
   ASSERT_TRUE(WriteFileAtomically(path, "0123456789a"));
   EXPECT_FALSE(ReadFile(path, 10));
   std::filesystem::remove(path);
+}
+
+TEST(Progress, DurationsReadWell) {
+  EXPECT_EQ(FormatDuration(0.4), "0 s");
+  EXPECT_EQ(FormatDuration(200), "3 min 20 s");
+  EXPECT_EQ(FormatDuration(7500), "2 h 5 min");
 }
 
 TEST(Random, StreamIsFixed) {

@@ -3,6 +3,7 @@
 // itself, each with its dummy prefix. Training uses the same function, so labels and prompts agree.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,12 @@ struct Prompt {
 
 // `turns` may hold typed "<image>" marks: they take the place of that turn's pictures, in order; if a turn
 // has fewer marks than pictures, the remaining pictures go in front as "<image>\n". More marks than
-// pictures is an Error. An empty system string means the template's own.
+// pictures, no turn at all, or several turns with the plain template are an Error. An empty system string
+// means the template's own.
+//
+// Supervised are exactly the ids of the assistant's texts and, with v1, the </s> after each; plain
+// supervises the caption and its newline (preprocess_v1 and preprocess_plain, train.py). BOS is
+// the first id of the first segment, which is always text.
 Result<Prompt> AssemblePrompt(const Tokenizer& tokenizer, ChatTemplate chat_template, std::string_view system,
                               const std::vector<Turn>& turns);
 

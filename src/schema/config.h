@@ -47,6 +47,8 @@ struct ProjectorConfig {
   int grid = 0;  // of the patches; even
 
   int tokens() const { return (grid / 2) * (grid / 2); }
+  // Width of LDP's squeeze-and-excite: hidden / 4 as torchvision's _make_divisible(., 8) rounds it.
+  int squeeze() const;
 };
 
 // The LLaMA decoder.

@@ -7,8 +7,9 @@
 // Thread contract: immutable after construction; concurrent calls are fine.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,14 +45,21 @@ class Tokenizer {
   // An Error if lengths disagree, ids are out of range, or byte pieces are missing or malformed.
   static Result<Tokenizer> Create(TokenizerVocab vocab);
 
-  // Ids without BOS. Invalid UTF-8 is handled as libsentencepiece does.
+  Tokenizer(Tokenizer&&) = default;
+  Tokenizer& operator=(Tokenizer&&) = default;
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  // Ids without BOS; none for empty text. A byte that is not part of valid UTF-8 is read as U+FFFD.
   std::vector<int> Encode(std::string_view text) const;
 
-  // The whole text of ids (control pieces print nothing), the dummy prefix space removed.
+  // The whole text of ids (control pieces print nothing), the dummy prefix space removed. Always valid
+  // UTF-8: a byte piece that completes no character prints U+FFFD. The ids must be below size().
   std::string Decode(const std::vector<int>& ids) const;
 
   // The bytes that one id stands for, U+2581 already a space; empty for control ids.
   const std::string& PieceText(int id) const;
+  PieceType Type(int id) const;
 
   int size() const { return static_cast<int>(vocab_.pieces.size()); }
   int bos() const { return vocab_.bos; }
@@ -61,10 +69,17 @@ class Tokenizer {
  private:
   explicit Tokenizer(TokenizerVocab vocab);
 
+  Status Index();
+  size_t UserDefinedPrefix(std::string_view text) const;
+
   TokenizerVocab vocab_;
-  std::vector<std::string> text_;                       // PieceText of every id
-  std::unordered_map<std::string_view, int> by_piece_;  // normal and user-defined pieces
-  int byte_id_[256];
+  std::vector<std::string> text_;  // PieceText of every id
+  // The pieces that merging may form (normal, user-defined, unused), as views into vocab_.pieces, which a
+  // move leaves where they are and a copy would not.
+  std::unordered_map<std::string_view, int> by_piece_;
+  size_t longest_piece_ = 0;         // bytes
+  size_t longest_user_defined_ = 0;  // bytes; 0: there are none
+  std::array<int, 256> byte_id_;
 };
 
 // Reads SentencePiece's tokenizer.model (a protobuf ModelProto); hostile bytes give an Error. Only BPE

@@ -45,7 +45,8 @@ struct Scene {
   SceneType type = SceneType::kObjects;
   std::vector<Thing> things;  // reading order: top to bottom, then left to right; text and bars left to right
   uint64_t style = 0;         // seed of background, font and other looks that no question asks about
-  int font = 0;               // text scenes; the last font appears in the test split only
+  int font = 0;               // of text and charts; the last font appears in the test split only
+  int subject = -1;           // crowd scenes: the object that is counted, also where there are none of it
 };
 
 // One question of a kind. `kind` is one of Kinds().
@@ -76,6 +77,7 @@ struct Rendered {
 struct WorldOptions {
   int side = 144;  // pixels of the picture's side
   std::string emoji_font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
+  std::string font_directory = "/usr/share/fonts/truetype";  // of the text fonts, see drawings.h
 };
 
 // The kinds in the order of reports: name, caption, presence, count, colour, shape, where, relation,

@@ -1,0 +1,12 @@
+// The subcommands of `mobilevlm-train`, one file each; see apps/mobilevlm/commands.h for the pattern.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "base/result.h"
+
+namespace mobilevlm::app {
+
+void AddMiniCommand(CLI::App& app, Status& status);
+
+}  // namespace mobilevlm::app

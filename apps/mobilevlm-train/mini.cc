@@ -1,0 +1,41 @@
+// mobilevlm-train mini: the mini model from nothing, stage by stage, with resume.
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "train/mini.h"
+
+namespace mobilevlm::app {
+namespace {
+
+void AddStageFlags(CLI::App& command, const std::string& name, train::StageOptions& stage) {
+  command.add_option("--" + name + "-steps", stage.steps, "optimizer steps of this stage")->capture_default_str();
+  command.add_option("--" + name + "-lr", stage.learning_rate, "peak learning rate")->capture_default_str();
+  command.add_option("--" + name + "-batch", stage.batch, "samples per step")->capture_default_str();
+  command.add_option("--" + name + "-warmup", stage.warmup, "warm-up steps")->capture_default_str();
+}
+
+}  // namespace
+
+void AddMiniCommand(CLI::App& app, Status& status) {
+  CLI::App* command = app.add_subcommand("mini", "the mini model: tower, language model, alignment, multi-task");
+  auto plan = std::make_shared<train::MiniPlan>();
+  auto stages = std::make_shared<std::vector<std::string>>();
+  command->footer(
+      "Examples:\n"
+      "  mobilevlm-train mini --out runs/mini            everything; run it again to continue\n"
+      "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n"
+      "Ctrl-C saves and leaves; a finished stage is skipped.");
+  command->add_option("--out", plan->directory, "directory of the run")->required();
+  command->add_option("--stage", *stages, "only this stage (may be repeated): tower, language, align, multitask")
+      ->check(CLI::IsMember(train::MiniPlan::StageNames()));
+  AddStageFlags(*command, "tower", plan->tower);
+  command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")->capture_default_str();
+  command->add_option("--micro-batch", plan->micro_batch, "samples per forward pass; 0: as each stage likes it");
+  command->add_option("--loaders", plan->loaders, "threads that draw pictures")->capture_default_str();
+  command->add_option("--seed", plan->seed, "of weights and data")->capture_default_str();
+  command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it");
+  command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")->capture_default_str();
+  command->callback([plan, stages, &status] { status = train::RunMini(*plan, *stages); });
+}
+
+}  // namespace mobilevlm::app

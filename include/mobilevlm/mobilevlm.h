@@ -1,0 +1,173 @@
+// MobileVLM: ask questions about pictures with a MobileVLM V2 model, on the CPU.
+//
+//   using namespace mobilevlm;
+//   Result<Model> model = Model::Load({.text = "text.gguf", .mmproj = "mmproj.gguf"});
+//   if (!model) return Complain(model.error().message);
+//   Result<Session> session = model->NewSession();
+//   Result<Answer> answer = session->Ask({Picture::FromFile("dog.jpg")}, "What is this?");
+//   puts(answer->text.c_str());
+//
+// Errors. Everything that can fail because of a file, a picture, an option or the machine returns Result<T>;
+// its Error is one line for the user. Nothing throws. After a failed call the object is as it was before.
+//
+// Threads. A Model is immutable and may be shared; copies are cheap handles on the same weights. A Session
+// serves one caller at a time. Sessions of one Model may be used from different threads: they share the
+// model's thread pool and take turns at every step (one picture, one stretch of prompt, one token). Two
+// Models share nothing. Loading and Ask() block; set GenerateOptions::cancel from any thread (or a signal
+// handler) to end an Ask() at the next step.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mobilevlm/result.h"
+
+namespace mobilevlm {
+
+const char* Version();  // "0.1.0"
+
+enum class KvType { kF32, kF16 };
+enum class PromptTemplate { kV1, kPlain };  // v1: all released models; plain: `<image>` + text, stage 1
+enum class ImageFit {
+  kPad,   // pad to a square, then resize: how all released models see pictures
+  kCrop,  // resize the shorter side, then cut the centre out
+};
+
+struct LoadOptions {
+  std::string text;                // GGUF file of the language model (architecture llama)
+  std::string mmproj;              // GGUF file of vision tower and projector (architecture clip)
+  int threads = 0;                 // 0: one per CPU
+  int context = 0;                 // positions a session can hold; 0: what the model was trained with
+  KvType kv = KvType::kF16;        // element type of the key and value cache
+  std::string isa;                 // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
+  uint64_t memory_limit = 0;       // bytes; 0: what the system has available now
+};
+
+// What a loaded model with one session occupies, in bytes.
+struct MemoryNeed {
+  uint64_t weights = 0;      // the two files, mapped
+  uint64_t kv_cache = 0;     // per session
+  uint64_t activations = 0;  // shared by all sessions
+  uint64_t total() const { return weights + kv_cache + activations; }
+};
+
+struct ModelInfo {
+  std::string text_path, mmproj_path;
+  std::string projector;  // "ldpv2", "ldp"
+  std::string isa;        // the kernels in use
+  int threads = 0;
+  int image_size = 0;     // side in pixels
+  int visual_tokens = 0;  // positions one picture takes
+  int vision_layers = 0;  // blocks that run
+  int layers = 0, hidden = 0, heads = 0, vocab = 0;
+  int context = 0;
+  MemoryNeed memory;
+  double load_ms = 0;
+};
+
+// One picture: JPEG, PNG or WebP from a file ("-" is standard input) or memory, or plain pixels.
+struct Picture {
+  static Picture FromFile(std::string path);
+  static Picture FromBytes(std::string encoded, std::string name = "picture");  // the name is for errors
+  static Picture FromRgb(int width, int height, std::vector<uint8_t> rgb);      // [height, width, 3]
+
+  ImageFit fit = ImageFit::kPad;
+  bool apply_exif = true;  // turn the picture as its EXIF orientation says; the reference does not
+
+  enum class Source { kFile, kBytes, kRgb };
+  Source source = Source::kFile;
+  std::string name;           // path or name
+  std::string bytes;          // kBytes
+  std::vector<uint8_t> rgb;   // kRgb
+  int width = 0, height = 0;  // kRgb
+};
+
+struct GenerateOptions {
+  int max_tokens = 512;
+  float temperature = 0.0f;  // 0: greedy. The order is Hugging Face's: penalty, temperature, k, p, min-p
+  int top_k = 0;             // 0: off
+  float top_p = 1.0f;
+  float min_p = 0.0f;
+  float repetition_penalty = 1.0f;
+  uint64_t seed = 0;
+  std::vector<std::string> stop;               // further stop strings; never part of the answer
+  const std::atomic<bool>* cancel = nullptr;   // true ends the generation at the next step
+};
+
+enum class StopReason { kEos, kStopString, kMaxTokens, kContextFull, kCancelled };
+const char* StopReasonName(StopReason reason);  // "eos", "stop", "max_tokens", "context_full", "cancelled"
+
+struct Stats {
+  double image_ms = 0;        // decode, resize, vision tower, projector; all pictures of this call
+  double prompt_ms = 0;       // prompt through the language model
+  double generate_ms = 0;     // all tokens after the first
+  int images = 0;             // pictures that went through the tower (a repeated picture does not)
+  int prompt_positions = 0;   // text ids and visual tokens of the whole prompt
+  int reused_positions = 0;   // of these, already in the cache from the call before
+  int generated = 0;          // ids, the end-of-sequence id included
+  double tokens_per_second() const { return generate_ms > 0 ? (generated - 1) * 1000.0 / generate_ms : 0; }
+};
+
+struct Answer {
+  std::string text;      // stripped of surrounding white space
+  std::vector<int> ids;  // as generated, without the end-of-sequence id
+  StopReason stop = StopReason::kEos;
+  Stats stats;
+};
+
+struct SessionOptions {
+  PromptTemplate chat_template = PromptTemplate::kV1;
+  std::string system;  // empty: the template's own
+};
+
+namespace engine {
+class Runtime;
+class Conversation;
+}  // namespace engine
+
+// A conversation about pictures. Movable, not copyable; keeps its Model alive.
+class Session {
+ public:
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Adds a turn and generates its answer. `pictures` belong to this turn; they take the places of the marks
+  // "<image>" in `prompt`, those left over go in front. More marks than pictures, a prompt longer than the
+  // context or a picture that cannot be read is an Error before anything is computed.
+  // `on_text` gets the answer piece by piece on the calling thread, never half a UTF-8 character.
+  Result<Answer> Ask(const std::vector<Picture>& pictures, std::string_view prompt,
+                     const GenerateOptions& options = {},
+                     const std::function<void(std::string_view)>& on_text = {});
+
+  // Forgets the turns. What the next conversation shares with this one (the system text, the last pictures)
+  // is not computed again, and answers are the same bit for bit as in a new session.
+  void Reset();
+
+ private:
+  friend class Model;
+  explicit Session(std::unique_ptr<engine::Conversation> conversation);
+  std::unique_ptr<engine::Conversation> conversation_;
+};
+
+class Model {
+ public:
+  // Maps both files and checks that they fit each other and the memory before allocating anything.
+  static Result<Model> Load(const LoadOptions& options);
+
+  const ModelInfo& Describe() const;
+
+  // A new, empty conversation with its own cache of MemoryNeed::kv_cache bytes.
+  Result<Session> NewSession(const SessionOptions& options = {}) const;
+
+ private:
+  explicit Model(std::shared_ptr<engine::Runtime> runtime);
+  std::shared_ptr<engine::Runtime> runtime_;
+};
+
+}  // namespace mobilevlm

@@ -1,0 +1,56 @@
+// The public C++ API (include/mobilevlm/mobilevlm.h) on top of the engine.
+#include "engine/conversation.h"
+#include "engine/runtime.h"
+#include "mobilevlm/mobilevlm.h"
+
+namespace mobilevlm {
+
+const char* Version() { return MOBILEVLM_VERSION; }
+
+const char* StopReasonName(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEos:
+      return "eos";
+    case StopReason::kStopString:
+      return "stop";
+    case StopReason::kMaxTokens:
+      return "max_tokens";
+    case StopReason::kContextFull:
+      return "context_full";
+    case StopReason::kCancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
+Session::Session(std::unique_ptr<engine::Conversation> conversation)
+    : conversation_(std::move(conversation)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Result<Answer> Session::Ask(const std::vector<Picture>& pictures, std::string_view prompt,
+                            const GenerateOptions& options,
+                            const std::function<void(std::string_view)>& on_text) {
+  return conversation_->Ask(pictures, prompt, options, on_text);
+}
+
+void Session::Reset() { conversation_->Reset(); }
+
+Model::Model(std::shared_ptr<engine::Runtime> runtime) : runtime_(std::move(runtime)) {}
+
+Result<Model> Model::Load(const LoadOptions& options) {
+  auto runtime = engine::Runtime::Load(options);
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  return Model(std::move(*runtime));
+}
+
+const ModelInfo& Model::Describe() const { return runtime_->info(); }
+
+Result<Session> Model::NewSession(const SessionOptions& options) const {
+  auto conversation = engine::Conversation::Create(runtime_, options);
+  if (!conversation) return tl::unexpected<Error>(conversation.error());
+  return Session(std::move(*conversation));
+}
+
+}  // namespace mobilevlm

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <chrono>
+
+namespace mobilevlm::engine {
+
+// Wall time since construction, from the monotonic clock.
+class Stopwatch {
+ public:
+  double Milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace mobilevlm::engine

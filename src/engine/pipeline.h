@@ -1,0 +1,74 @@
+// Pipeline: the stages of a model in their order, the only place where they meet.
+//
+//     image ─> Preprocess ─> VisionFeatures ─> VisualTokens ──┐
+//     text  ─> tokenizer, prompt/assemble ───────────────────>├─> Prefill ─> Step ─> Step ...
+//                                                             (positions)
+//
+// It owns the threads and the scratch buffers. Thread contract: calls from several threads are safe and
+// take turns; each call is one step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "engine/model.h"
+#include "image/image.h"
+#include "llm/kv_cache.h"
+#include "tensor/mat.h"
+
+namespace mobilevlm::engine {
+
+// One position of a prompt: a text id, or one visual token.
+struct Position {
+  int32_t id = -1;                   // text
+  const float* embedding = nullptr;  // visual token, [hidden]; id is then unused
+};
+
+class Pipeline {
+ public:
+  Pipeline(const LoadedModel& model, int threads);  // `model` must outlive it
+
+  const LoadedModel& model() const { return model_; }
+  int threads() const { return pool_.threads(); }
+
+  // What the model sees: [S, S, 3], S = image_size.
+  Image Preprocess(const Image& picture, ImageFit fit) const;
+
+  // `picture` as Preprocess left it. features: [patches, vision_hidden].
+  void VisionFeatures(const Image& picture, Mat<float> features);
+
+  // features: [patches, vision_hidden] -> tokens: [visual tokens, hidden].
+  void VisualTokens(Mat<const float> features, Mat<float> tokens);
+
+  // Both: tokens [visual tokens, hidden].
+  void EncodePicture(const Image& picture, Mat<float> tokens);
+
+  // Reads at most kPrefillChunk positions into `cache`, which has room. logits: [0, vocab] for none, [1,
+  // vocab] for the last position only, [positions, vocab] for all. Results do not depend on how a prompt is
+  // cut into calls.
+  void Prefill(std::span<const Position> positions, KvCache& cache, Mat<float> logits);
+
+  // The same for one generated id. logits: [1, vocab].
+  void Step(int32_t id, KvCache& cache, Mat<float> logits);
+
+ private:
+  void Embed(std::span<const Position> positions, Mat<float> x);
+
+  const LoadedModel& model_;
+  ThreadPool pool_;
+  const OpsContext ctx_;
+
+  std::mutex mutex_;  // guards what follows, and the pool
+  VisionScratch vision_scratch_;
+  ProjectorScratch projector_scratch_;
+  LlmScratch llm_scratch_;
+  AlignedBuffer<float> pixels_;    // [3, S, S]
+  AlignedBuffer<float> x_;         // [chunk, hidden]
+  std::vector<int32_t> ids_;
+};
+
+}  // namespace mobilevlm::engine

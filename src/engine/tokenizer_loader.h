@@ -1,0 +1,13 @@
+// The tokenizer inside a GGUF text model: tokenizer.ggml.* arrays -> Tokenizer.
+#pragma once
+
+#include "base/result.h"
+#include "gguf/reader.h"
+#include "text/tokenizer.h"
+
+namespace mobilevlm {
+
+// Works on vocabulary-only files too. Only tokenizer.ggml.model = "llama" (SentencePiece BPE) is known.
+Result<Tokenizer> LoadTokenizer(const GgufFile& file);
+
+}  // namespace mobilevlm

@@ -1,0 +1,123 @@
+#include "gguf/writer.h"
+
+#include <optional>
+
+#include "base/atomic_file.h"
+#include "base/check.h"
+#include "base/checked_math.h"
+#include "gguf/cursor.h"  // asserts a little-endian host
+
+namespace mobilevlm {
+namespace {
+
+template <class T>
+void Append(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof(T));
+}
+
+void AppendString(std::string& out, std::string_view text) {
+  Append<uint64_t>(out, text.size());
+  out.append(text);
+}
+
+uint64_t Aligned(uint64_t offset) {
+  return (offset + kGgufDefaultAlignment - 1) / kGgufDefaultAlignment * kGgufDefaultAlignment;
+}
+
+Status Pad(AtomicFile& file) {
+  static constexpr char kZeros[kGgufDefaultAlignment] = {};
+  return file.Write(kZeros, Aligned(file.bytes_written()) - file.bytes_written());
+}
+
+}  // namespace
+
+void GgufWriter::BeginEntry(std::string_view key, GgufType type) {
+  MVLM_CHECK(names_.insert(fmt::format("key {}", key)).second, "{} is set twice", key);
+  ++metadata_count_;
+  AppendString(metadata_, key);
+  Append(metadata_, static_cast<uint32_t>(type));
+}
+
+void GgufWriter::BeginArray(std::string_view key, GgufType element_type, uint64_t count) {
+  BeginEntry(key, GgufType::kArray);
+  Append(metadata_, static_cast<uint32_t>(element_type));
+  Append(metadata_, count);
+}
+
+void GgufWriter::SetU32(std::string_view key, uint32_t value) {
+  BeginEntry(key, GgufType::kU32);
+  Append(metadata_, value);
+}
+
+void GgufWriter::SetF32(std::string_view key, float value) {
+  BeginEntry(key, GgufType::kF32);
+  Append(metadata_, value);
+}
+
+void GgufWriter::SetBool(std::string_view key, bool value) {
+  BeginEntry(key, GgufType::kBool);
+  Append<uint8_t>(metadata_, value ? 1 : 0);
+}
+
+void GgufWriter::SetString(std::string_view key, std::string_view value) {
+  BeginEntry(key, GgufType::kString);
+  AppendString(metadata_, value);
+}
+
+void GgufWriter::SetStrings(std::string_view key, std::span<const std::string> values) {
+  BeginArray(key, GgufType::kString, values.size());
+  for (const std::string& value : values) AppendString(metadata_, value);
+}
+
+void GgufWriter::SetI32s(std::string_view key, std::span<const int32_t> values) {
+  BeginArray(key, GgufType::kI32, values.size());
+  for (const int32_t value : values) Append(metadata_, value);
+}
+
+void GgufWriter::SetF32s(std::string_view key, std::span<const float> values) {
+  BeginArray(key, GgufType::kF32, values.size());
+  for (const float value : values) Append(metadata_, value);
+}
+
+void GgufWriter::AddTensor(std::string_view name, DType type, std::vector<uint64_t> shape,
+                           DataProvider data) {
+  MVLM_CHECK(names_.insert(fmt::format("tensor {}", name)).second, "{} is added twice", name);
+  MVLM_CHECK(!shape.empty() && shape.size() <= kGgufMaxDimensions, "{} has {} dimensions", name,
+             shape.size());
+  std::optional<uint64_t> size = RowBytes(type, shape.back());
+  for (size_t i = 0; i + 1 < shape.size() && size; ++i) size = CheckedMul(*size, shape[i]);
+  MVLM_CHECK(size.has_value(), "{}: {} columns as {}", name, shape.back(), DTypeName(type));
+  tensors_.push_back({std::string(name), type, std::move(shape), *size, std::move(data)});
+}
+
+Status GgufWriter::Write(const std::string& path) const {
+  std::string header;
+  Append(header, kGgufMagic);
+  Append(header, kGgufVersion);
+  Append<uint64_t>(header, tensors_.size());
+  Append(header, metadata_count_);
+  header += metadata_;
+  uint64_t offset = 0;
+  for (const Tensor& tensor : tensors_) {
+    AppendString(header, tensor.name);
+    Append(header, static_cast<uint32_t>(tensor.shape.size()));
+    for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent)
+      Append(header, *extent);
+    Append(header, static_cast<uint32_t>(tensor.type));
+    Append(header, offset);
+    offset = Aligned(offset + tensor.size);
+  }
+  MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
+  MVLM_TRY(file.Write(header));
+  MVLM_TRY(Pad(file));
+  for (const Tensor& tensor : tensors_) {
+    MVLM_ASSIGN(const std::vector<std::byte> data, tensor.data());
+    MVLM_CHECK(data.size() == tensor.size, "{}: wanted {} bytes, found {}", tensor.name, tensor.size,
+               data.size());
+    MVLM_TRY(file.Write(data.data(), data.size()));
+    MVLM_TRY(Pad(file));
+  }
+  return file.Commit();
+}
+
+}  // namespace mobilevlm

@@ -1,0 +1,57 @@
+#include "kernels/dispatch.h"
+
+#include <string>
+
+#include "kernels/tables.h"
+
+namespace mobilevlm {
+namespace {
+
+struct Candidate {
+  const KernelTable* table;
+  bool runs;  // on this CPU, under this operating system
+};
+
+// From the most general to the best. __builtin_cpu_supports also asks whether the OS saves the registers.
+std::vector<Candidate> Candidates() {
+  std::vector<Candidate> all{{&kGenericKernels, true}};
+#if defined(__x86_64__)
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  all.push_back({&kAvx2Kernels, avx2});
+  all.push_back({&kAvx512Kernels, avx512});
+#endif
+  return all;
+}
+
+}  // namespace
+
+std::vector<const KernelTable*> RunnableKernels() {
+  std::vector<const KernelTable*> runnable;
+  for (const Candidate& candidate : Candidates()) {
+    if (candidate.runs) runnable.push_back(candidate.table);
+  }
+  return runnable;
+}
+
+Result<const KernelTable*> ChooseKernels(std::string_view forced) {
+  const std::vector<const KernelTable*> runnable = RunnableKernels();
+  if (forced.empty()) return runnable.back();
+
+  std::string names;
+  for (const KernelTable* table : runnable) {
+    if (forced == table->name) return table;
+    if (!names.empty()) names += ", ";
+    names += table->name;
+  }
+  for (const Candidate& candidate : Candidates()) {
+    if (forced == candidate.table->name) {
+      return Fail("MOBILEVLM_ISA={}: this CPU lacks these instructions; it can run: {}", forced, names);
+    }
+  }
+  return Fail("MOBILEVLM_ISA={}: no such kernels in this build; it can run: {}", forced, names);
+}
+
+}  // namespace mobilevlm

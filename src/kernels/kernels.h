@@ -1,0 +1,97 @@
+// The whole contract between the ops and the CPU: one table of function pointers, chosen once at start
+// (kernels/dispatch.h). Everything above this file is portable C++; everything below it is one file or two
+// per instruction set. The table "generic" is plain scalar C++: the documentation, the fallback and the
+// oracle of the others.
+//
+// Included by files that are compiled with ISA flags, hence C headers and plain types only.
+//
+// Contract of every function unless its comment says otherwise:
+// - pointers to float are aligned as float, others not at all; arrays may have any length, 0 included;
+// - nothing is read or written outside the stated ranges; inputs and outputs are the same array or disjoint;
+// - NaN and infinity propagate as IEEE arithmetic has it; the result depends on the arguments alone, so
+//   that sums run in one order per table (no thread count, alignment or neighbour changes a bit);
+// - no state, no allocation: any number of threads may call.
+//
+// Matrix products work on panels. A panel holds the weights of up to panel_width outputs for up to kPanelK
+// consecutive inputs, widened to float and transposed, [k][panel_width]. Every weight format becomes the
+// same panel, so a new format needs one packing function and a new CPU one gemm_panel; formats multiplied in
+// integers will get a second panel kind beside this one.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace mobilevlm {
+
+// Inputs per panel: a multiple of every block size, and 32 outputs of it fill a 32 KiB L1 cache.
+constexpr size_t kPanelK = 256;
+// Rows of x that gemm_panel takes at once.
+constexpr size_t kTileRows = 12;
+// Floats between two rows of the x tile. Fixed, so that addresses are constants in the inner loop; not a
+// multiple of 4 KiB, so that the rows do not fall into one cache set.
+constexpr size_t kTileStride = kPanelK + 16;
+
+// The element formats kernels read; the order indexes pack_rows and widen.
+enum KernelFormat { kFormatF32, kFormatF16, kFormatBF16, kFormatQ8_0, kFormatCount };
+
+// Packs the block [rows, k] that starts at `block` (its rows row_bytes apart) into `panel`:
+// panel[j * panel_width + r] = block[r][j]; the columns rows .. panel_width - 1 become 0.
+// rows <= panel_width, k <= kPanelK; for Q8_0 the block starts at a quant block and k is a multiple of 32.
+// `next` is where the following block starts (same row_bytes): it is prefetched, never read; or nullptr.
+// panel is 64-byte aligned.
+using PackRowsFn = void (*)(const void* block, size_t row_bytes, size_t rows, size_t k, const void* next,
+                            float* panel);
+
+// The same panel from a matrix that has k as its rows, [k, cols], cols <= panel_width:
+// panel[j * panel_width + c] = block[j][c] (the values of attention).
+using PackColumnsFn = void (*)(const void* block, size_t row_bytes, size_t cols, size_t k, float* panel);
+
+// n elements as float, exact; Q8_0: n a multiple of 32.
+using WidenFn = void (*)(const void* in, size_t n, float* out);
+
+struct KernelTable {
+  const char* name;    // "generic", "avx2", "avx512": what MOBILEVLM_ISA and --version say
+  size_t panel_width;  // outputs of one panel; a multiple of 8
+
+  PackRowsFn pack_rows[kFormatCount];
+  PackColumnsFn pack_columns[2];  // F32, F16
+  WidenFn widen[kFormatCount];
+
+  // y[r][c] += sum over j of x[r * kTileStride + j] * panel[j * panel_width + c], each sum one chain in
+  // ascending j that starts at the old y: calls for successive panels continue it without a seam.
+  // rows <= kTileRows, cols <= panel_width, k <= kPanelK; rows of y are y_stride floats apart.
+  void (*gemm_panel)(const float* x, size_t rows, const float* panel, size_t k, float* y, size_t y_stride,
+                     size_t cols);
+
+  // Rounded to nearest even; beyond the range becomes infinity; NaN becomes a quiet NaN.
+  void (*to_half)(const float* in, size_t n, uint16_t* out);
+
+  // One row of n > 0 elements.
+  // y = (x - mean) / sqrt(variance + eps) * gamma + beta
+  void (*layer_norm)(const float* x, const float* gamma, const float* beta, float eps, size_t n, float* y);
+  // y = x / sqrt(mean of squares + eps) * gamma
+  void (*rms_norm)(const float* x, const float* gamma, float eps, size_t n, float* y);
+
+  // The parts of a softmax. max: -infinity if n is 0, NaNs may be skipped.
+  float (*max)(const float* x, size_t n);
+  // x = exp(x - max), returns the sum. NaNs, and max = +infinity, give NaN.
+  float (*exp_sum)(float* x, size_t n, float max);
+  // x *= factor
+  void (*scale)(float* x, size_t n, float factor);
+
+  // Elementwise, y may be x. Formulas: ops/activation.h.
+  void (*quick_gelu)(const float* x, size_t n, float* y);
+  void (*gelu)(const float* x, size_t n, float* y);
+  void (*silu)(const float* x, size_t n, float* y);
+  void (*swiglu)(const float* gate, const float* up, size_t n, float* y);
+
+  // Rotates `pairs` adjacent pairs in place: (a, b) -> (a cos - b sin, b cos + a sin).
+  void (*rope)(float* x, const float* cos, const float* sin, size_t pairs);
+
+  // y[c] = bias[c] + sum over t in order of x[t][c] * w[t][c]; bias nullptr means 0 (depthwise convolution:
+  // one tap per t). y overlaps nothing.
+  void (*weighted_sum)(const float* const* x, const float* const* w, size_t taps, const float* bias, size_t n,
+                       float* y);
+};
+
+}  // namespace mobilevlm

@@ -1,0 +1,60 @@
+// KvCache: the keys and values of one conversation, all layers, f32 or f16.
+//
+// Memory is taken once for the whole capacity; pages that no position has reached cost nothing yet.
+// Not thread-safe: belongs to one conversation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "base/result.h"
+#include "ops/attention.h"
+#include "ops/context.h"
+#include "schema/config.h"
+#include "tensor/dtype.h"
+#include "tensor/mat.h"
+
+namespace mobilevlm {
+
+class KvCache {
+ public:
+  // `type` is F32 or F16, `capacity` the number of positions. An Error if the memory cannot be had.
+  static Result<KvCache> Create(const LlmConfig& config, DType type, size_t capacity);
+
+  static uint64_t Bytes(const LlmConfig& config, DType type, size_t capacity);
+
+  DType type() const { return type_; }
+  size_t capacity() const { return capacity_; }
+  size_t length() const { return length_; }
+
+  // Writes keys and values [tokens, kv_heads * head_dim] of `layer` at positions length() ..; the length
+  // itself grows once per step, by Advance, when every layer has stored its part.
+  void Store(const OpsContext& ctx, size_t layer, Mat<const float> k, Mat<const float> v);
+  void Advance(size_t tokens);
+
+  // Forgets everything from position `length` on.
+  void Truncate(size_t length);
+
+  // The first `length` positions of one layer.
+  KvView View(size_t layer, size_t length) const;
+
+ private:
+  KvCache() = default;
+  std::byte* At(size_t layer, bool values, size_t position) const;
+
+  DType type_ = DType::kF32;
+  size_t element_bytes_ = 0;
+  size_t layers_ = 0;
+  size_t capacity_ = 0;
+  size_t length_ = 0;
+  size_t kv_heads_ = 0;
+  size_t head_dim_ = 0;
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  std::unique_ptr<std::byte[], Free> data_;  // [layers, keys and values, capacity, kv_heads * head_dim]
+};
+
+}  // namespace mobilevlm

@@ -1,0 +1,111 @@
+#include "llm/llama.h"
+
+#include "ops/activation.h"
+#include "ops/embedding.h"
+#include "ops/norm.h"
+
+namespace mobilevlm {
+namespace {
+
+// Fields of LlmScratch as matrices for this many tokens.
+struct Buffers {
+  Buffers(const LlmConfig& config, size_t tokens, LlmScratch& scratch) {
+    const size_t head_dim = static_cast<size_t>(config.head_dim);
+    const size_t intermediate = static_cast<size_t>(config.intermediate);
+    normed = scratch.normed.ReserveMat(tokens, static_cast<size_t>(config.hidden));
+    q = scratch.q.ReserveMat(tokens, static_cast<size_t>(config.heads) * head_dim);
+    k = scratch.k.ReserveMat(tokens, static_cast<size_t>(config.kv_heads) * head_dim);
+    v = scratch.v.ReserveMat(tokens, static_cast<size_t>(config.kv_heads) * head_dim);
+    gate = scratch.gate.ReserveMat(tokens, intermediate);
+    up = scratch.up.ReserveMat(tokens, intermediate);
+  }
+  Mat<float> normed, q, k, v, gate, up;
+};
+
+// LlamaAttention.forward, causal; x += o(attention(...)).
+void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, size_t layer,
+               const RopeTable& rope, KvCache& cache, AttentionScratch& scratch, const Buffers& b, Mat<float> x) {
+  const size_t start = cache.length();
+  RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
+  Linear(ctx, b.normed, weights.q, b.q);
+  Linear(ctx, b.normed, weights.k, b.k);
+  Linear(ctx, b.normed, weights.v, b.v);
+  ApplyRope(ctx, rope, start, b.q);
+  ApplyRope(ctx, rope, start, b.k);
+  cache.Store(ctx, layer, b.k, b.v);
+  AttentionCausal(ctx, b.q, cache.View(layer, start + x.rows()), start, scratch, b.q);
+  Linear(ctx, b.q, weights.o, b.normed);
+  AddInPlace(ctx, b.normed, x);
+}
+
+// LlamaMLP.forward: x += down(silu(gate(x)) * up(x)).
+void Mlp(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, const Buffers& b,
+         Mat<float> x) {
+  RmsNorm(ctx, x, weights.ffn_norm, config.rms_eps, b.normed);
+  Linear(ctx, b.normed, weights.gate, b.gate);
+  Linear(ctx, b.normed, weights.up, b.up);
+  SwiGlu(ctx, b.gate, b.up, b.gate);
+  Linear(ctx, b.gate, weights.down, b.normed);
+  AddInPlace(ctx, b.normed, x);
+}
+
+}  // namespace
+
+Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config,
+                                    const KernelTable& kernels) {
+  LlmWeights weights;
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), kernels, &weights.floats));
+  weights.token_embedding = binder.Matrix("model.embed_tokens.weight");
+  for (int i = 0; i < config.layers; ++i) {
+    const std::string prefix = fmt::format("model.layers.{}.", i);
+    LlmBlockWeights& block = weights.blocks.emplace_back();
+    block.attention_norm = binder.Floats(prefix + "input_layernorm.weight");
+    block.q = binder.Matrix(prefix + "self_attn.q_proj.weight");
+    block.k = binder.Matrix(prefix + "self_attn.k_proj.weight");
+    block.v = binder.Matrix(prefix + "self_attn.v_proj.weight");
+    block.o = binder.Matrix(prefix + "self_attn.o_proj.weight");
+    block.ffn_norm = binder.Floats(prefix + "post_attention_layernorm.weight");
+    block.gate = binder.Matrix(prefix + "mlp.gate_proj.weight");
+    block.up = binder.Matrix(prefix + "mlp.up_proj.weight");
+    block.down = binder.Matrix(prefix + "mlp.down_proj.weight");
+  }
+  weights.output_norm = binder.Floats("model.norm.weight");
+  weights.output = binder.Matrix("lm_head.weight");
+  MVLM_TRY(binder.status());
+  return weights;
+}
+
+uint64_t LlmScratch::Bytes(const LlmConfig& config, size_t tokens) {
+  const uint64_t head_dim = static_cast<uint64_t>(config.head_dim);
+  const uint64_t per_token = static_cast<uint64_t>(config.hidden) +
+                             static_cast<uint64_t>(config.heads + 2 * config.kv_heads) * head_dim +
+                             2 * static_cast<uint64_t>(config.intermediate);
+  return per_token * tokens * sizeof(float);
+}
+
+void EmbedTokens(const OpsContext& ctx, const LlmWeights& weights, std::span<const int32_t> ids,
+                 Mat<float> out) {
+  GatherRows(ctx, weights.token_embedding, ids, out);
+}
+
+void Forward(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, const RopeTable& rope,
+             KvCache& cache, LlmScratch& scratch, Mat<float> x) {
+  MVLM_CHECK(x.cols() == static_cast<size_t>(config.hidden), "{} columns", x.cols());
+  MVLM_CHECK(cache.length() + x.rows() <= rope.positions(), "position {} of {}", cache.length() + x.rows(),
+             rope.positions());
+  const Buffers buffers(config, x.rows(), scratch);
+  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    Attention(ctx, config, weights.blocks[layer], layer, rope, cache, scratch.attention, buffers, x);
+    Mlp(ctx, config, weights.blocks[layer], buffers, x);
+  }
+  cache.Advance(x.rows());
+}
+
+void Logits(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, LlmScratch& scratch,
+            Mat<const float> x, Mat<float> logits) {
+  const Mat<float> normed = scratch.normed.ReserveMat(x.rows(), x.cols());
+  RmsNorm(ctx, x, weights.output_norm, config.rms_eps, normed);
+  Linear(ctx, normed, weights.output, logits);
+}
+
+}  // namespace mobilevlm

@@ -1,0 +1,138 @@
+#include "train/loop.h"
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "train/checkpoint.h"
+
+namespace mobilevlm::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string CheckpointPath(const std::string& directory) { return directory + "/checkpoint.pt"; }
+
+Status Save(const LoopStage& stage, const LoopOptions& options, int64_t step) {
+  Checkpoint checkpoint;
+  checkpoint.tensors = ModuleTensors(*stage.module, "model:");
+  for (auto& [name, tensor] : stage.optimizer->State()) checkpoint.tensors["optimizer:" + name] = tensor;
+  checkpoint.meta = {{"stage", stage.name},
+                     {"step", std::to_string(step)},
+                     {"finished", step >= options.steps ? "yes" : "no"}};
+  return WriteCheckpoint(CheckpointPath(options.directory), checkpoint);
+}
+
+// The step to continue with: 0 without a checkpoint.
+Result<int64_t> Resume(const LoopStage& stage, const LoopOptions& options) {
+  const std::string path = CheckpointPath(options.directory);
+  if (!std::filesystem::exists(path)) return int64_t{0};
+  MVLM_ASSIGN(const Checkpoint checkpoint, ReadCheckpoint(path));
+  const auto step = checkpoint.meta.find("step");
+  if (step == checkpoint.meta.end()) return Fail("{}: no 'step' in the checkpoint", path);
+  if (auto status = LoadModule(*stage.module, checkpoint.tensors, "model:"); !status) {
+    return Context(status.error(), "{}", path);
+  }
+  if (auto status = stage.optimizer->Load(WithoutPrefix(checkpoint.tensors, "optimizer:")); !status) {
+    return Context(status.error(), "{}", path);
+  }
+  return std::stoll(step->second);
+}
+
+std::string Duration(double seconds) {
+  const int total = static_cast<int>(seconds);
+  return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+}
+
+// Means of the loss and its parts since the last log line.
+class Averages {
+ public:
+  void Add(const StepLoss& loss, double norm) {
+    ++count_;
+    loss_ += loss.loss;
+    norm_ += norm;
+    parts_.resize(loss.parts.size());
+    for (size_t i = 0; i < parts_.size(); ++i) parts_[i] += loss.parts[i];
+  }
+  nlohmann::json Take(const std::vector<std::string>& names) {
+    nlohmann::json line = {{"loss", loss_ / count_}, {"gradient_norm", norm_ / count_}};
+    for (size_t i = 0; i < names.size() && i < parts_.size(); ++i) line[names[i]] = parts_[i] / count_;
+    *this = {};
+    return line;
+  }
+
+ private:
+  double count_ = 0, loss_ = 0, norm_ = 0;
+  std::vector<double> parts_;
+};
+
+}  // namespace
+
+Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop) {
+  std::error_code error;
+  std::filesystem::create_directories(options.directory, error);
+  if (error) return Fail("{}: cannot create the directory: {}", options.directory, error.message());
+  MVLM_ASSIGN(const int64_t first, Resume(stage, options));
+  if (first >= options.steps) return LoopEnd::kFinished;
+  if (stage.start) stage.start(first);
+
+  std::ofstream log(options.directory + "/log.jsonl", std::ios::app);
+  const Clock::time_point start = Clock::now();
+  Clock::time_point last_save = start, last_log = start;
+  double validation_seconds = 0;  // not part of the training speed
+  Averages averages;
+  int64_t logged = first;
+  for (int64_t step = first; step < options.steps; ++step) {
+    const double factor = CosineFactor(step, options.warmup, options.steps, options.floor);
+    const StepLoss loss = stage.step(step);
+    averages.Add(loss, stage.optimizer->Step(factor, options.clip));
+
+    const int64_t done = step + 1;
+    const bool stopping = stop.Requested();
+    const bool last = done == options.steps;
+    const bool validating = stage.validate && !stopping && (last || done % options.validate_every == 0);
+    if (validating || last || stopping || done % options.log_every == 0) {
+      nlohmann::json line = averages.Take(stage.part_names);
+      const double seconds = SecondsSince(last_log) - validation_seconds;
+      line["step"] = done;
+      line["lr_factor"] = factor;
+      line["samples_per_second"] = stage.samples_per_step * static_cast<double>(done - logged) / seconds;
+      line["seconds"] = SecondsSince(start);
+      last_log = Clock::now();
+      logged = done;
+      if (validating) line["validation"] = stage.validate();
+      validation_seconds = validating ? SecondsSince(last_log) : 0;
+      log << line.dump() << std::endl;
+      const double rest = SecondsSince(start) / static_cast<double>(done - first) *
+                          static_cast<double>(options.steps - done);
+      fmt::print(stderr, "{} step {}/{} loss {:.4f} {:.1f} samples/s, {} left{}{}\n", stage.name, done,
+                 options.steps, line["loss"].get<double>(), line["samples_per_second"].get<double>(),
+                 Duration(rest), validating ? " " : "", validating ? line["validation"].dump() : "");
+    }
+    if (last || stopping || SecondsSince(last_save) > options.checkpoint_minutes * 60) {
+      MVLM_TRY(Save(stage, options, done));
+      last_save = Clock::now();
+    }
+    if (stopping && !last) {
+      fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", stage.name, done);
+      return LoopEnd::kStopped;
+    }
+  }
+  return LoopEnd::kFinished;
+}
+
+bool StageFinished(const std::string& directory) {
+  const std::string path = CheckpointPath(directory);
+  if (!std::filesystem::exists(path)) return false;
+  const auto checkpoint = ReadCheckpoint(path);
+  if (!checkpoint) return false;
+  const auto finished = checkpoint->meta.find("finished");
+  return finished != checkpoint->meta.end() && finished->second == "yes";
+}
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,51 @@
+// The training loop that all stages share: schedule, steps, log, validation, checkpoints, resume, stop.
+//
+// Writes DIR/log.jsonl (one object per log line: step, loss, its parts, lr, gradient norm, samples/s,
+// and "validation" where it ran) and DIR/checkpoint.pt. A batch depends on the step's number alone, so
+// a resumed run continues exactly.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "train/optim.h"
+#include "train/parallel.h"
+#include "train/stop_signal.h"
+
+namespace mobilevlm::train {
+
+struct LoopOptions {
+  std::string directory;        // of this stage; created
+  int64_t steps = 0;
+  int64_t warmup = 0;
+  double floor = 0.01;          // last learning rate relative to the peak
+  double clip = 1.0;
+  int64_t log_every = 50;
+  int64_t validate_every = 500;
+  double checkpoint_minutes = 5;
+};
+
+struct LoopStage {
+  std::string name;
+  torch::nn::Module* module = nullptr;  // everything the checkpoint holds, trained or not
+  Optimizer* optimizer = nullptr;
+  std::vector<std::string> part_names;
+  double samples_per_step = 0;
+  // Called once, after a resume is known; the next step to run.
+  std::function<void(int64_t first_step)> start;
+  std::function<StepLoss(int64_t step)> step;
+  std::function<nlohmann::json()> validate;
+};
+
+enum class LoopEnd { kFinished, kStopped };
+
+// Continues from DIR/checkpoint.pt if there is one; a finished stage only loads its weights.
+Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop);
+
+// Has the stage in `directory` finished all its steps?
+bool StageFinished(const std::string& directory);
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,31 @@
+// The mini model's whole recipe: which stages, in which order, with which numbers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "train/mini_config.h"
+
+namespace mobilevlm::train {
+
+struct MiniPlan {
+  static const std::vector<std::string>& StageNames();  // tower, language, align, multitask
+
+  std::string directory;
+  MiniConfig config;
+  StageOptions tower{.steps = 20000};
+
+  // For all stages.
+  int threads = 0;
+  int loaders = 1;
+  int64_t micro_batch = 0;     // 0: the stage's own
+  int64_t validate_every = 0;  // 0: the stage's own
+  double checkpoint_minutes = 5;
+  uint64_t seed = 1;
+};
+
+// Runs the named stages (none named: all) that are not finished yet. A stop by signal is not an error.
+Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages);
+
+}  // namespace mobilevlm::train

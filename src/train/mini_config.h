@@ -1,0 +1,53 @@
+// Sizes and recipe of the mini model: one place, every number a flag of `mobilevlm-train mini`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "schema/config.h"
+
+namespace mobilevlm::train {
+
+struct MiniConfig {
+  ImageConfig image{.image_size = 144,
+                    .mean = {0.48145466f, 0.4578275f, 0.40821073f},
+                    .std = {0.26862954f, 0.26130258f, 0.27577711f}};
+  VisionConfig vision{.hidden = 192,
+                      .intermediate = 768,
+                      .heads = 6,
+                      .stored_layers = 6,
+                      .used_layers = 6,
+                      .image_size = 144,
+                      .patch_size = 12,
+                      .layer_norm_eps = 1e-5f};
+  LlmConfig llm{.hidden = 256,
+                .intermediate = 768,
+                .layers = 6,
+                .heads = 4,
+                .kv_heads = 4,
+                .head_dim = 64,
+                .vocab = 2048,
+                .context = 512,
+                .rms_eps = 1e-6f};
+};
+
+// What every stage needs to know about its run.
+struct StageOptions {
+  std::string directory = {};   // of the whole run; a stage uses directory/<stage>
+  int64_t steps = 0;
+  int64_t warmup = 500;
+  int64_t batch = 32;           // samples per step
+  int64_t micro_batch = 8;      // samples per forward pass
+  double learning_rate = 1e-3;
+  double weight_decay = 0.05;
+  double floor = 0.01;
+  int64_t validate_every = 500;
+  int64_t validation_samples = 256;
+  int64_t log_every = 50;
+  double checkpoint_minutes = 5;
+  uint64_t seed = 1;
+  int threads = 0;              // 0: one per CPU
+  int loaders = 1;              // threads that draw pictures
+};
+
+}  // namespace mobilevlm::train

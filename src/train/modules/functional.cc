@@ -1,0 +1,82 @@
+#include "train/modules/functional.h"
+
+#include <cmath>
+
+namespace mobilevlm::train {
+namespace {
+
+constexpr double kQuickGeluSlope = 1.702;
+
+// Saves only x: the sigmoid is cheaper to recompute than to keep.
+class QuickGeluFunction : public torch::autograd::Function<QuickGeluFunction> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x) {
+    context->save_for_backward({x});
+    return at::mul(x, kQuickGeluSlope).sigmoid_().mul_(x);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradient) {
+    const torch::Tensor x = context->get_saved_variables()[0];
+    const torch::Tensor s = at::mul(x, kQuickGeluSlope).sigmoid_();
+    // d/dx x s(ax) = s + a x s (1 - s)
+    torch::Tensor slope = at::rsub(s, 1.0).mul_(x).mul_(kQuickGeluSlope).add_(1.0).mul_(s);
+    return {slope.mul_(gradient[0])};
+  }
+};
+
+// [x1, x2] -> [-x2, x1] along the last axis (transformers: rotate_half).
+torch::Tensor RotateHalf(const torch::Tensor& x) {
+  const int64_t half = x.size(-1) / 2;
+  return torch::cat({x.slice(-1, half).neg(), x.slice(-1, 0, half)}, -1);
+}
+
+torch::Tensor ApplyRope(const torch::Tensor& x, const RopeTables& rope) {
+  return x * rope.cos + RotateHalf(x) * rope.sin;
+}
+
+}  // namespace
+
+torch::Tensor QuickGelu(const torch::Tensor& x) { return QuickGeluFunction::apply(x); }
+
+torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+  return bias.defined() ? torch::addmm(bias, x, weight.t()) : torch::mm(x, weight.t());
+}
+
+RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base) {
+  const torch::Tensor exponent = torch::arange(0, head_dim, 2, torch::kFloat64) / static_cast<double>(head_dim);
+  const torch::Tensor inverse = torch::pow(base, -exponent);
+  const torch::Tensor angle = torch::outer(torch::arange(tokens, torch::kFloat64), inverse);
+  const torch::Tensor both = torch::cat({angle, angle}, 1);  // [tokens, head_dim]
+  return {both.cos().to(torch::kFloat32), both.sin().to(torch::kFloat32)};
+}
+
+torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope) {
+  const int64_t head_dim = qkv.size(1) / 3 / shape.heads;
+  // [batch, tokens, 3, heads, head_dim] -> [3, batch, heads, tokens, head_dim]
+  const torch::Tensor split =
+      qkv.view({shape.batch, shape.tokens, 3, shape.heads, head_dim}).permute({2, 0, 3, 1, 4}).contiguous();
+  const auto part = [&](int64_t i) {
+    return split.select(0, i).view({shape.batch * shape.heads, shape.tokens, head_dim});
+  };
+  torch::Tensor q = part(0), k = part(1);
+  const torch::Tensor v = part(2);
+  if (rope != nullptr) {
+    q = ApplyRope(q, *rope);
+    k = ApplyRope(k, *rope);
+  }
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+  torch::Tensor scores;
+  if (shape.causal) {
+    const torch::Tensor mask =
+        torch::full({shape.tokens, shape.tokens}, -std::numeric_limits<float>::infinity()).triu(1);
+    scores = torch::baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2), 1.0, scale);
+  } else {
+    scores = torch::bmm(q * scale, k.transpose(1, 2));
+  }
+  const torch::Tensor mixed = torch::bmm(torch::softmax(scores, -1), v);  // [batch * heads, tokens, head_dim]
+  return mixed.view({shape.batch, shape.heads, shape.tokens, head_dim})
+      .transpose(1, 2)
+      .reshape({shape.batch * shape.tokens, shape.heads * head_dim});
+}
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,33 @@
+// The few differentiable pieces that the towers share, written for CPUs: no saved intermediate that the
+// backward pass can do without, one fused pass where libtorch would make several.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace mobilevlm::train {
+
+// x * sigmoid(1.702 x), OpenAI's CLIP (transformers: QuickGELUActivation).
+torch::Tensor QuickGelu(const torch::Tensor& x);
+
+// softmax(q k^T / sqrt(head_dim)) v per head, written as batched matrix products.
+// qkv: [batch * tokens, 3 * heads * head_dim], queries first; result [batch * tokens, heads * head_dim].
+// `rotate`, if given, is applied to queries and keys as [batch * heads, tokens, head_dim].
+struct AttentionShape {
+  int64_t batch = 0;
+  int64_t tokens = 0;
+  int64_t heads = 0;
+  bool causal = false;
+};
+struct RopeTables {
+  torch::Tensor cos;  // [tokens, head_dim]
+  torch::Tensor sin;  // [tokens, head_dim]
+};
+torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope);
+
+// LLaMA's rotary tables, half-split layout (transformers: LlamaRotaryEmbedding).
+RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base);
+
+// y = x W^T (+ b) for x [rows, in], W [out, in].
+torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias = {});
+
+}  // namespace mobilevlm::train
