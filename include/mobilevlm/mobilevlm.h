@@ -39,13 +39,13 @@ enum class ImageFit {
 };
 
 struct LoadOptions {
-  std::string text;                // GGUF file of the language model (architecture llama)
-  std::string mmproj;              // GGUF file of vision tower and projector (architecture clip)
-  int threads = 0;                 // 0: one per CPU
-  int context = 0;                 // positions a session can hold; 0: what the model was trained with
-  KvType kv = KvType::kF16;        // element type of the key and value cache
-  std::string isa;                 // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
-  uint64_t memory_limit = 0;       // bytes; 0: what the system has available now
+  std::string text;           // GGUF file of the language model (architecture llama)
+  std::string mmproj;         // GGUF file of vision tower and projector (architecture clip)
+  int threads = 0;            // 0: one per CPU
+  int context = 0;            // positions a session can hold; 0: what the model was trained with
+  KvType kv = KvType::kF16;   // element type of the key and value cache
+  std::string isa;            // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
+  uint64_t memory_limit = 0;  // bytes; 0: what the system has available now
 };
 
 // What a loaded model with one session occupies, in bytes.
@@ -95,21 +95,21 @@ struct GenerateOptions {
   float min_p = 0.0f;
   float repetition_penalty = 1.0f;
   uint64_t seed = 0;
-  std::vector<std::string> stop;               // further stop strings; never part of the answer
-  const std::atomic<bool>* cancel = nullptr;   // true ends the generation at the next step
+  std::vector<std::string> stop;              // further stop strings; never part of the answer
+  const std::atomic<bool>* cancel = nullptr;  // true ends the generation at the next step
 };
 
 enum class StopReason { kEos, kStopString, kMaxTokens, kContextFull, kCancelled };
 const char* StopReasonName(StopReason reason);  // "eos", "stop", "max_tokens", "context_full", "cancelled"
 
 struct Stats {
-  double image_ms = 0;        // decode, resize, vision tower, projector; all pictures of this call
-  double prompt_ms = 0;       // prompt through the language model
-  double generate_ms = 0;     // all tokens after the first
-  int images = 0;             // pictures that went through the tower (a repeated picture does not)
-  int prompt_positions = 0;   // text ids and visual tokens of the whole prompt
-  int reused_positions = 0;   // of these, already in the cache from the call before
-  int generated = 0;          // ids, the end-of-sequence id included
+  double image_ms = 0;       // decode, resize, vision tower, projector; all pictures of this call
+  double prompt_ms = 0;      // prompt through the language model
+  double generate_ms = 0;    // all tokens after the first
+  int images = 0;            // pictures that went through the tower (a repeated picture does not)
+  int prompt_positions = 0;  // text ids and visual tokens of the whole prompt
+  int reused_positions = 0;  // of these, already in the cache from the call before
+  int generated = 0;         // ids, the end-of-sequence id included
   double tokens_per_second() const { return generate_ms > 0 ? (generated - 1) * 1000.0 / generate_ms : 0; }
 };
 

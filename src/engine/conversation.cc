@@ -53,11 +53,13 @@ Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::stri
   if (options.max_tokens < 1) return Fail("max tokens must be at least 1, found {}", options.max_tokens);
   MVLM_TRY(CheckSamplerOptions(SamplerOptionsOf(options)));
   MVLM_ASSIGN(const Prompt assembled, Assemble(pictures.size(), prompt));
-  MVLM_ASSIGN(std::vector<Image> images, LoadPictures(pictures));
 
+  const Stopwatch watch;
+  MVLM_ASSIGN(std::vector<Image> images, LoadPictures(pictures));
   Answer answer;
   std::vector<PicturePointer> all = pictures_;
   for (Image& image : images) all.push_back(Encode(std::move(image), answer.stats));
+  answer.stats.image_ms = pictures.empty() ? 0 : watch.Milliseconds();
   const std::vector<PromptPosition> positions = Layout(assembled, all);
   std::vector<int> seen;
   for (const PromptPosition& p : positions) {
@@ -135,8 +137,8 @@ std::vector<Conversation::PromptPosition> Conversation::Layout(
     const EncodedPicture& picture = *pictures[next_picture++];
     const int64_t rows = static_cast<int64_t>(picture.tokens.rows());
     for (int64_t row = 0; row < rows; ++row) {
-      positions.push_back({{.embedding = picture.tokens.row(static_cast<size_t>(row))},
-                           -1 - (picture.serial * rows + row)});
+      positions.push_back(
+          {{.embedding = picture.tokens.row(static_cast<size_t>(row))}, -1 - (picture.serial * rows + row)});
     }
   }
   MVLM_CHECK(next_picture == pictures.size(), "{} of {} pictures placed", next_picture, pictures.size());
@@ -167,7 +169,8 @@ bool Conversation::ReadPrompt(std::span<const PromptPosition> prompt, const std:
     const size_t end = std::min(begin + kPrefillChunk, prompt.size());
     chunk.clear();
     for (size_t i = begin; i < end; ++i) chunk.push_back(prompt[i].position);
-    runtime_->pipeline().Prefill(chunk, cache_, end == prompt.size() ? logits : Mat<float>(nullptr, 0, vocab));
+    runtime_->pipeline().Prefill(chunk, cache_,
+                                 end == prompt.size() ? logits : Mat<float>(nullptr, 0, vocab));
     for (size_t i = begin; i < end; ++i) cached_keys_.push_back(prompt[i].key);
   }
   stats.prompt_ms = watch.Milliseconds();

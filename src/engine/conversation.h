@@ -56,17 +56,18 @@ class Conversation {
   PicturePointer Encode(Image image, Stats& stats);
   std::vector<PromptPosition> Layout(const Prompt& prompt, std::span<const PicturePointer> pictures) const;
   bool ReadPrompt(std::span<const PromptPosition> prompt, const std::atomic<bool>* cancel, Stats& stats);
-  Status Generate(std::vector<int> seen, const GenerateOptions& options, const OnText& on_text, Answer& answer);
+  Status Generate(std::vector<int> seen, const GenerateOptions& options, const OnText& on_text,
+                  Answer& answer);
 
   std::shared_ptr<Runtime> runtime_;
   SessionOptions options_;
   KvCache cache_;
-  std::vector<int64_t> cached_keys_;      // what each position of cache_ holds
+  std::vector<int64_t> cached_keys_;  // what each position of cache_ holds
   std::vector<Turn> turns_;
   std::vector<PicturePointer> pictures_;  // of turns_, in order
   std::vector<PicturePointer> recent_;    // the last few, kept across Reset()
   int64_t next_serial_ = 0;
-  AlignedBuffer<float> logits_;           // [1, vocab]
+  AlignedBuffer<float> logits_;  // [1, vocab]
 };
 
 }  // namespace mobilevlm::engine

@@ -14,7 +14,9 @@ namespace {
 
 constexpr uint64_t kSmallFile = 1 << 16;
 
-std::string ReadOrEmpty(const std::string& path) { return ReadFile(path, kSmallFile).value_or(std::string()); }
+std::string ReadOrEmpty(const std::string& path) {
+  return ReadFile(path, kSmallFile).value_or(std::string());
+}
 
 // "max" and a missing file mean: no limit.
 std::optional<uint64_t> ReadNumber(const std::string& path) {

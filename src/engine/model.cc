@@ -1,10 +1,12 @@
 #include "engine/model.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "engine/memory.h"
 #include "engine/tokenizer_loader.h"
 #include "kernels/dispatch.h"
+#include "schema/read_config.h"
 
 namespace mobilevlm::engine {
 namespace {
@@ -16,6 +18,12 @@ Result<size_t> ChooseContext(const LoadOptions& options, const LlmConfig& llm) {
                 options.text, llm.context);
   }
   return static_cast<size_t>(options.context == 0 ? llm.context : options.context);
+}
+
+std::string ForcedIsa(const LoadOptions& options) {
+  if (!options.isa.empty()) return options.isa;
+  const char* forced = std::getenv("MOBILEVLM_ISA");
+  return forced == nullptr ? "" : forced;
 }
 
 MemoryNeed EstimateMemory(const LoadedModel& model) {
@@ -51,7 +59,7 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
                 tokenizer.size(), llm.vocab);
   }
   MVLM_ASSIGN(const size_t context, ChooseContext(options, llm));
-  MVLM_ASSIGN(const KernelTable* kernels, ChooseKernels(options.isa));
+  MVLM_ASSIGN(const KernelTable* kernels, ChooseKernels(ForcedIsa(options)));
   return std::unique_ptr<LoadedModel>(new LoadedModel{
       .text_file = std::move(text_file),
       .mmproj_file = std::move(mmproj_file),
@@ -79,10 +87,9 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   if (const Status fits = CheckMemory(model->memory, options.memory_limit); !fits) {
     return Context(fits.error(), "{}", options.text);
   }
-  const KernelTable& kernels = *model->kernels;
-  MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm, kernels));
-  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, kernels));
-  MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector, kernels));
+  MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm));
+  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision));
+  MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector));
   model->rope = RopeTable(model->context, static_cast<size_t>(model->llm.head_dim), model->llm.rope_base);
   return model;
 }

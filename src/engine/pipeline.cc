@@ -63,7 +63,8 @@ void Pipeline::Prefill(std::span<const Position> positions, KvCache& cache, Mat<
   Embed(positions, x);
   Forward(ctx_, model_.llm, model_.llm_weights, model_.rope, cache, llm_scratch_, x);
   if (logits.rows() > 0) {
-    Logits(ctx_, model_.llm, model_.llm_weights, llm_scratch_, x.Rows(n - logits.rows(), logits.rows()), logits);
+    Logits(ctx_, model_.llm, model_.llm_weights, llm_scratch_, x.Rows(n - logits.rows(), logits.rows()),
+           logits);
   }
 }
 

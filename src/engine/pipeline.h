@@ -66,8 +66,8 @@ class Pipeline {
   VisionScratch vision_scratch_;
   ProjectorScratch projector_scratch_;
   LlmScratch llm_scratch_;
-  AlignedBuffer<float> pixels_;    // [3, S, S]
-  AlignedBuffer<float> x_;         // [chunk, hidden]
+  AlignedBuffer<float> pixels_;  // [3, S, S]
+  AlignedBuffer<float> x_;       // [chunk, hidden]
   std::vector<int32_t> ids_;
 };
 

@@ -108,9 +108,8 @@ Status WriteTrace(const LoadedModel& model, const TraceInput& input, const Trace
   MVLM_TRY(write("vision_features.npy", output.vision_features, Size(model.vision.hidden)));
   MVLM_TRY(write("visual_tokens.npy", output.visual_tokens, Size(model.projector.hidden)));
   MVLM_TRY(write("prompt_logits.npy", output.prompt_logits, Size(model.llm.vocab)));
-  const nlohmann::ordered_json result{{"ids_before", input.ids_before},
-                                      {"ids_after", input.ids_after},
-                                      {"greedy_ids", output.greedy_ids}};
+  const nlohmann::ordered_json result{
+      {"ids_before", input.ids_before}, {"ids_after", input.ids_after}, {"greedy_ids", output.greedy_ids}};
   return WriteFileAtomically(path("result.json"), result.dump() + "\n");
 }
 

@@ -46,15 +46,16 @@ void KvCache::Store(const OpsContext& ctx, size_t layer, Mat<const float> k, Mat
   const size_t width = kv_heads_ * head_dim_;
   MVLM_CHECK(layer < layers_ && k.rows() == v.rows() && k.rows() <= capacity_ - length_,
              "{} positions after {} of {}", k.rows(), length_, capacity_);
-  MVLM_CHECK(k.cols() == width && v.cols() == width, "{} and {} columns, cache of {}", k.cols(), v.cols(), width);
+  MVLM_CHECK(k.cols() == width && v.cols() == width, "{} and {} columns, cache of {}", k.cols(), v.cols(),
+             width);
   const auto store = [&](Mat<const float> from, bool values) {
+    std::byte* to = At(layer, values, length_);
+    if (type_ == DType::kF16) {
+      ToHalf(ctx, from, reinterpret_cast<f16_t*>(to), width);
+      return;
+    }
     for (size_t t = 0; t < from.rows(); ++t) {
-      std::byte* to = At(layer, values, length_ + t);
-      if (type_ == DType::kF32) {
-        std::memcpy(to, from.row(t), width * sizeof(float));
-      } else {
-        ToHalf(*ctx.kernels, {from.row(t), width}, reinterpret_cast<f16_t*>(to));
-      }
+      std::memcpy(to + t * width * sizeof(float), from.row(t), width * sizeof(float));
     }
   };
   store(k, false);

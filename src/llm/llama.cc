@@ -24,7 +24,8 @@ struct Buffers {
 
 // LlamaAttention.forward, causal; x += o(attention(...)).
 void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, size_t layer,
-               const RopeTable& rope, KvCache& cache, AttentionScratch& scratch, const Buffers& b, Mat<float> x) {
+               const RopeTable& rope, KvCache& cache, AttentionScratch& scratch, const Buffers& b,
+               Mat<float> x) {
   const size_t start = cache.length();
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
   Linear(ctx, b.normed, weights.q, b.q);
@@ -51,10 +52,9 @@ void Mlp(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& 
 
 }  // namespace
 
-Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config,
-                                    const KernelTable& kernels) {
+Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config) {
   LlmWeights weights;
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), kernels, &weights.floats));
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), &weights.floats));
   weights.token_embedding = binder.Matrix("model.embed_tokens.weight");
   for (int i = 0; i < config.layers; ++i) {
     const std::string prefix = fmt::format("model.layers.{}.", i);

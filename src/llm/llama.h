@@ -22,7 +22,7 @@
 
 namespace mobilevlm {
 
-struct LlmBlockWeights {  // LlamaDecoderLayer
+struct LlmBlockWeights {                  // LlamaDecoderLayer
   std::span<const float> attention_norm;  // input_layernorm, [hidden]
   LinearWeights q;                        // [heads * head_dim, hidden], rows in GGUF's pair order
   LinearWeights k, v;                     // [kv_heads * head_dim, hidden]
@@ -34,14 +34,14 @@ struct LlmBlockWeights {  // LlamaDecoderLayer
 
 // Views into the mapped file, and the norms widened to float. Movable only; immutable after Bind.
 struct LlmWeights {
-  LinearWeights token_embedding;       // [vocab, hidden]
+  LinearWeights token_embedding;  // [vocab, hidden]
   std::vector<LlmBlockWeights> blocks;
   std::span<const float> output_norm;  // [hidden]
   LinearWeights output;                // lm_head, [vocab, hidden]
   FloatStore floats;
 
   // `file` must outlive the weights.
-  static Result<LlmWeights> Bind(const GgufFile& file, const LlmConfig& config, const KernelTable& kernels);
+  static Result<LlmWeights> Bind(const GgufFile& file, const LlmConfig& config);
 };
 
 // Reusable buffers, one caller at a time.

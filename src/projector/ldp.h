@@ -15,13 +15,13 @@
 
 namespace mobilevlm {
 
-struct LdpBlockWeights {                  // mb_block.N
-  std::span<const float> depthwise;       // block.0.0, [hidden, 3, 3], no bias
-  NormWeights depthwise_norm;             // block.0.1
-  LinearWeights squeeze;                  // block.1.fc1, [squeeze, hidden]
-  LinearWeights excite;                   // block.1.fc2, [hidden, squeeze]
-  LinearWeights pointwise;                // block.2.0, [hidden, hidden], no bias
-  NormWeights pointwise_norm;             // block.2.1
+struct LdpBlockWeights {             // mb_block.N
+  std::span<const float> depthwise;  // block.0.0, [hidden, 3, 3], no bias
+  NormWeights depthwise_norm;        // block.0.1
+  LinearWeights squeeze;             // block.1.fc1, [squeeze, hidden]
+  LinearWeights excite;              // block.1.fc2, [hidden, squeeze]
+  LinearWeights pointwise;           // block.2.0, [hidden, hidden], no bias
+  NormWeights pointwise_norm;        // block.2.1
 };
 
 struct LdpWeights {

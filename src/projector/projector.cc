@@ -2,10 +2,9 @@
 
 namespace mobilevlm {
 
-Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const ProjectorConfig& config,
-                                                const KernelTable& kernels) {
+Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const ProjectorConfig& config) {
   ProjectorWeights weights;
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, ProjectorTensors(config), kernels, &weights.floats));
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, ProjectorTensors(config), &weights.floats));
   switch (config.type) {
     case ProjectorType::kLdpV2:
       weights.net = LdpV2Weights::Bind(binder);

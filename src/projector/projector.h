@@ -14,8 +14,7 @@ struct ProjectorWeights {
   std::variant<LdpV2Weights, LdpWeights> net;
   FloatStore floats;
 
-  static Result<ProjectorWeights> Bind(const GgufFile& file, const ProjectorConfig& config,
-                                       const KernelTable& kernels);
+  static Result<ProjectorWeights> Bind(const GgufFile& file, const ProjectorConfig& config);
 };
 
 // Reusable buffers, one caller at a time.

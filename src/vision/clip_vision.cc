@@ -69,12 +69,10 @@ void Block(const OpsContext& ctx, const VisionConfig& config, const VisionBlockW
 
 }  // namespace
 
-Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config,
-                                          const KernelTable& kernels) {
+Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config) {
   VisionWeights weights;
   MVLM_ASSIGN(const FfnNaming naming, DetectFfnNaming(file, config));
-  MVLM_ASSIGN(auto binder,
-              WeightBinder::Create(file, VisionTensors(config, naming), kernels, &weights.floats));
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, VisionTensors(config, naming), &weights.floats));
   const std::string root(kHfVisionPrefix);
   weights.class_embedding = binder.Floats(root + "embeddings.class_embedding");
   weights.patch_embedding = binder.Matrix(root + "embeddings.patch_embedding.weight");

@@ -36,8 +36,7 @@ struct VisionWeights {
 
   // An Error names the first tensor that is missing or has another shape or type than the schema says.
   // `file` must outlive the weights.
-  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config,
-                                    const KernelTable& kernels);
+  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config);
 };
 
 // Reusable buffers, one caller at a time.

@@ -7,9 +7,9 @@
 namespace mobilevlm {
 
 Result<WeightBinder> WeightBinder::Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                          const KernelTable& kernels, FloatStore* store) {
+                                          FloatStore* store) {
   MVLM_ASSIGN(TensorMap tensors, TensorMap::Bind(file, specs));
-  return WeightBinder(file, std::move(tensors), kernels, store);
+  return WeightBinder(file, std::move(tensors), store);
 }
 
 bool WeightBinder::Readable(const GgufTensor& tensor) {
@@ -44,7 +44,7 @@ std::span<const float> WeightBinder::Floats(const std::string& name) {
   if (!Readable(tensor)) return {};
   const size_t count = tensor.elements();
   float* values = store_->emplace_back().Reserve(count);
-  ToFloat(kernels_, tensor.type, tensor.data.data(), count, values);
+  ToFloat(tensor.type, tensor.data.data(), count, values);
   return {values, count};
 }
 

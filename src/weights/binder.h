@@ -11,7 +11,6 @@
 
 #include "base/result.h"
 #include "gguf/reader.h"
-#include "kernels/kernels.h"
 #include "ops/linear.h"
 #include "schema/tensors.h"
 #include "tensor/mat.h"
@@ -32,7 +31,7 @@ class WeightBinder {
   // An Error names the first tensor of `specs` that is missing or has another shape or type than they say.
   // `file` must outlive all views, `store` the binder and all views.
   static Result<WeightBinder> Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                     const KernelTable& kernels, FloatStore* store);
+                                     FloatStore* store);
 
   // A matrix as the file stores it: [shape[0], product of the rest]. Names are in the table (else we abort).
   LinearWeights Matrix(const std::string& name);
@@ -48,14 +47,13 @@ class WeightBinder {
   const Status& status() const { return status_; }
 
  private:
-  WeightBinder(const GgufFile& file, TensorMap tensors, const KernelTable& kernels, FloatStore* store)
-      : path_(file.path()), tensors_(std::move(tensors)), kernels_(kernels), store_(store) {}
+  WeightBinder(const GgufFile& file, TensorMap tensors, FloatStore* store)
+      : path_(file.path()), tensors_(std::move(tensors)), store_(store) {}
   // False, with an Error in status_, if ops cannot read the type.
   bool Readable(const GgufTensor& tensor);
 
   std::string path_;
   TensorMap tensors_;
-  const KernelTable& kernels_;
   FloatStore* store_;
   Status status_;
 };

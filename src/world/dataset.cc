@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "base/atomic_file.h"
-#include "world/png.h"
+#include "image/png_write.h"
 #include "world/splits.h"
 
 namespace mobilevlm::world {
@@ -52,7 +52,7 @@ Result<int> ExportDataset(const World& world, const ExportOptions& options) {
       const Sample sample = MakeSample(world, options.split, kind, static_cast<uint64_t>(index));
       const std::string id = fmt::format("{}_{}_{:06}", NameOf(options.split), kind, index);
       const std::string image = "images/" + id + ".png";
-      MVLM_TRY(WritePngAtomically((directory / image).string(), world.Render(sample.scene).picture));
+      MVLM_TRY(WritePng((directory / image).string(), world.Render(sample.scene).picture));
       annotations.push_back(Annotation(id, image, sample.question));
     }
   }
@@ -72,7 +72,7 @@ Status WriteContactSheet(const World& world, Split split, int rows, int columns,
                   sheet.at(i % columns * pitch, i / columns * pitch + y));
     }
   }
-  return WritePngAtomically(path, sheet);
+  return WritePng(path, sheet);
 }
 
 Result<Split> ParseSplit(std::string_view name) {

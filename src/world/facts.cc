@@ -48,9 +48,7 @@ size_t IndexOf(const ObjectInfo& object) {
 
 }  // namespace
 
-int DrawFactObject(Random& random) {
-  const Fact fact = kFacts[random.Below(kFacts.size())];
-  const bool truth = random.Chance(0.5);
+int DrawFactObject(Fact fact, bool truth, Random& random) {
   std::vector<int> members;
   for (size_t i = 0; i < Objects().size(); ++i) {
     if (FactOf(Objects()[i], fact) == truth) members.push_back(static_cast<int>(i));

@@ -9,8 +9,8 @@
 
 namespace mobilevlm::world {
 
-// Index of an object, drawn from the target distribution.
-int DrawFactObject(Random& random);
+// Index of an object of which `fact` has this truth: the target distribution, once those two are drawn.
+int DrawFactObject(Fact fact, bool truth, Random& random);
 // The fact to ask about an object, given that it is the one shown.
 Fact DrawFact(const ObjectInfo& object, Random& random);
 // The object's probability in the target distribution, relative to the most frequent object's: asking

@@ -171,6 +171,18 @@ void ArrangeChart(Scene& scene, Random& random) {
   }
 }
 
+// Nearly uniform, so that the value cannot be guessed, but rarely low, or too many bars would be.
+int DrawTallest(Random& random) {
+  int point = static_cast<int>(random.Below(kTallestTotal));
+  int value = 2;
+  for (int weight : kTallestWeights) {
+    point -= weight;
+    if (point < 0) break;
+    ++value;
+  }
+  return value;
+}
+
 }  // namespace
 
 float BarUnit(const Thing& bar) { return (bar.h - kBarBand) / static_cast<float>(bar.value); }
@@ -185,7 +197,13 @@ Scene ComposeObjects(const ObjectsWish& wish, Random& random) {
     scene.things.emplace_back().name = wish.object;
     return scene;
   }
-  for (int i = 0; i < wish.things; ++i) AddOther(scene, wish.shape_probability, random);
+  if (wish.shape >= 0 || wish.colour >= 0) {
+    Thing thing = RandomThing(1, random);
+    if (wish.shape >= 0) thing.name = wish.shape;
+    if (wish.colour >= 0) thing.colour = wish.colour;
+    scene.things.push_back(thing);
+  }
+  while (static_cast<int>(scene.things.size()) < wish.things) AddOther(scene, wish.shape_probability, random);
   return scene;
 }
 
@@ -221,8 +239,7 @@ Scene ComposeChart(Random& random) {
   std::array<int, kColours.size()> colours;
   std::iota(colours.begin(), colours.end(), 0);
   random.Shuffle(std::span<int>(colours));
-  // The tallest is uniform in 2 to 9, so that its value cannot be guessed; it is the only one so tall.
-  const int tallest = random.Between(2, kMaxBarValue);
+  const int tallest = DrawTallest(random);  // the only one so tall
   const int bars = random.Between(kMinBars, kMaxBars);
   const int where = random.Between(0, bars - 1);
   for (int i = 0; i < bars; ++i) {
@@ -230,7 +247,8 @@ Scene ComposeChart(Random& random) {
     bar.kind = ThingKind::kBar;
     bar.name = -1;
     bar.colour = colours[static_cast<size_t>(i)];
-    bar.value = i == where ? tallest : random.Between(1, tallest - 1);
+    bar.value =
+        i == where ? tallest : std::max(random.Between(1, tallest - 1), random.Between(1, tallest - 1));
   }
   return scene;
 }

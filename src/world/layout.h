@@ -4,6 +4,8 @@
 // Arrange finds places. All sizes are fractions of the picture's side.
 #pragma once
 
+#include <array>
+
 #include "base/random.h"
 #include "world/drawings.h"
 #include "world/world.h"
@@ -25,6 +27,9 @@ inline constexpr int kMaxBarValue = 9;
 // share of the side, and the band is a little higher.
 inline constexpr float kBarDigit = 0.085f;
 inline constexpr float kBarBand = 0.105f;
+// Relative frequency of the tallest bar's value 2, 3, ..., 9.
+inline constexpr std::array kTallestWeights = {5, 7, 9, 11, 13, 15, 16, 16};
+inline constexpr int kTallestTotal = 92;
 // Height of one unit of a chart, read back from any of its bars.
 float BarUnit(const Thing& bar);
 // The point that stands for a thing: its centre, or a bar's printed value.
@@ -35,6 +40,8 @@ struct ObjectsWish {
   int things = 1;                   // 1 to 4
   double shape_probability = 0.35;  // of each thing
   int object = -1;                  // the only object, if things is 1
+  int shape = -1;                   // one of the things is this shape
+  int colour = -1;                  // one of the things is a shape of this colour
 };
 Scene ComposeObjects(const ObjectsWish& wish, Random& random);
 // `count` copies of one object, 0 to kMaxCount, and `others` other things, 0 to 2.

@@ -50,7 +50,7 @@ std::string_view ZoneName(int zone);
 inline constexpr int kZones = 9;
 inline constexpr float kZoneMargin = 0.03f;
 
-// The name that a crowd scene counts, the only object of a scene, and so on are found by these.
+// How many things of this kind and name the scene holds.
 int CountOf(const Scene& scene, ThingKind kind, int name);
 
 }  // namespace mobilevlm::world

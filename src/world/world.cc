@@ -1,6 +1,8 @@
 #include "world/world.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -21,9 +23,10 @@ namespace {
 struct Plan {
   SceneType type = SceneType::kObjects;
   ObjectsWish wish;
-  int count = 0;   // of the subject of a crowd
-  int others = 0;  // things beside them
-  bool fact = false;
+  int count = 0;             // of the subject of a crowd
+  int others = 0;            // things beside them
+  std::optional<Fact> fact;  // the only object is one of which this is `truth`
+  bool truth = false;
 };
 
 SceneType TypeForTraining(double part) {
@@ -33,19 +36,36 @@ SceneType TypeForTraining(double part) {
   return SceneType::kChart;
 }
 
-Plan DrawPlan(std::string_view kind, Random& random) {
+// Card number `index` of ever new shuffled packs of n cards: as random as a throw, but exactly balanced
+// over every n.
+int Deal(int n, uint64_t seed, uint64_t index) {
+  const auto cards = static_cast<uint64_t>(n);
+  std::vector<int> pack(cards);
+  std::iota(pack.begin(), pack.end(), 0);
+  Random random = Random::Stream(~seed, index / cards);
+  random.Shuffle(std::span<int>(pack));
+  return pack[index % cards];
+}
+
+Plan DrawPlan(std::string_view kind, uint64_t seed, uint64_t index, Random& random) {
   Plan plan;
   const double part = random.Uniform();
   if (kind.empty()) plan.type = TypeForTraining(part);
   if (kind == "count") plan.type = SceneType::kCrowd;
   if (kind == "text") plan.type = SceneType::kText;
   if (kind == "chart") plan.type = SceneType::kChart;
-  plan.count = random.Between(0, kMaxCount);
+  plan.count = Deal(kMaxCount + 1, seed, index);
+  if (kind == "colour") plan.wish.colour = Deal(static_cast<int>(kColours.size()), seed, index);
+  if (kind == "shape") plan.wish.shape = Deal(kShapes, seed, index);
   // Something is always there, or "none" would be told by an empty picture.
   plan.others = random.Between(plan.count == 0 ? 1 : 0, 2);
   plan.wish.things = random.Between(kind == "relation" ? 2 : 1, kMaxThings);
   if (kind == "name") plan.wish.things = part < 0.5 ? 1 : random.Between(2, kMaxThings);
-  plan.fact = kind == "fact";
+  if (kind == "fact") {
+    const int card = Deal(2 * static_cast<int>(kFacts.size()), seed, index);
+    plan.fact = kFacts[static_cast<size_t>(card / 2)];
+    plan.truth = card % 2 == 1;
+  }
   if (plan.fact || kind == "choice") plan.wish.things = 1;
   const bool object_needed = kind == "name" || kind == "choice" || kind == "presence";
   if (object_needed && plan.wish.things == 1) plan.wish.shape_probability = 0;
@@ -64,7 +84,7 @@ Scene Compose(const Plan& plan, Split split, Random& random) {
       break;
   }
   ObjectsWish wish = plan.wish;
-  if (plan.fact) wish.object = DrawFactObject(random);
+  if (plan.fact) wish.object = DrawFactObject(*plan.fact, plan.truth, random);
   return ComposeObjects(wish, random);
 }
 
@@ -89,8 +109,9 @@ struct World::Data {
 Scene World::Data::Make(Split split, std::string_view kind, uint64_t index) const {
   // One name with one place in one background has 45 keys, of which the smaller splits hold few.
   constexpr int kArrangements = 256;
-  Random random = Random::Stream(StreamSeed(split, kind), index);
-  const Plan plan = DrawPlan(kind, random);
+  const uint64_t seed = StreamSeed(split, kind);
+  Random random = Random::Stream(seed, index);
+  const Plan plan = DrawPlan(kind, seed, index, random);
   for (;;) {
     Scene scene = Compose(plan, split, random);
     const bool fixed_key = KeyIgnoresLayout(vocabulary, scene);
@@ -117,8 +138,11 @@ double ChanceOf(std::string_view kind) {
   if (kind == "colour") return 1.0 / static_cast<double>(kColours.size());
   if (kind == "shape") return 1.0 / static_cast<double>(kShapes);
   if (kind == "where") return 1.0 / kZones;
-  // Half colours, a quarter values of the tallest bar (2 to 9), a quarter values of any bar.
-  if (kind == "chart") return 0.5 / static_cast<double>(kColours.size()) + 0.25 / 8 + 0.25 / 9;
+  // Half colours, a quarter values of the tallest bar, a quarter values of any bar.
+  if (kind == "chart") {
+    constexpr double kTallestGuess = static_cast<double>(kTallestWeights.back()) / kTallestTotal;
+    return 0.5 / static_cast<double>(kColours.size()) + 0.25 * kTallestGuess + 0.25 / kMaxBarValue;
+  }
   if (kind == "choice") return 0.25;
   MVLM_CHECK(kind == "caption" || kind == "text", "no kind of question '{}'", kind);
   return 0;

@@ -1,6 +1,8 @@
 #include "train/modules/functional.h"
 
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace mobilevlm::train {
 namespace {
@@ -24,6 +26,26 @@ class QuickGeluFunction : public torch::autograd::Function<QuickGeluFunction> {
   }
 };
 
+// y = x W^T with the three products of forward and backward in bfloat16.
+class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& weight) {
+    const torch::Tensor x16 = x.to(torch::kBFloat16), weight16 = weight.to(torch::kBFloat16);
+    context->save_for_backward({x16, weight16});
+    return at::mm(x16, weight16.t()).to(torch::kFloat32);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradient) {
+    const auto saved = context->get_saved_variables();
+    const torch::Tensor g16 = gradient[0].to(torch::kBFloat16);
+    return {context->needs_input_grad(0) ? at::mm(g16, saved[1]).to(torch::kFloat32) : torch::Tensor(),
+            context->needs_input_grad(1) ? at::mm(g16.t(), saved[0]).to(torch::kFloat32) : torch::Tensor()};
+  }
+};
+
+thread_local bool bfloat16_products = false;
+
 // [x1, x2] -> [-x2, x1] along the last axis (transformers: rotate_half).
 torch::Tensor RotateHalf(const torch::Tensor& x) {
   const int64_t half = x.size(-1) / 2;
@@ -36,9 +58,24 @@ torch::Tensor ApplyRope(const torch::Tensor& x, const RopeTables& rope) {
 
 }  // namespace
 
+Bfloat16Guard::Bfloat16Guard(bool enabled) : previous_(std::exchange(bfloat16_products, enabled)) {}
+Bfloat16Guard::~Bfloat16Guard() { bfloat16_products = previous_; }
+
+bool HasBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 torch::Tensor QuickGelu(const torch::Tensor& x) { return QuickGeluFunction::apply(x); }
 
 torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+  if (bfloat16_products) {
+    torch::Tensor y = Bfloat16Linear::apply(x, weight);
+    return bias.defined() ? y.add_(bias) : y;
+  }
   return bias.defined() ? torch::addmm(bias, x, weight.t()) : torch::mm(x, weight.t());
 }
 

@@ -1,0 +1,70 @@
+// mobilevlm inspect: what a model file is, whether it would load, and what it holds.
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "convert/element_types.h"
+#include "inspect_report.h"
+#include "tensor/npy.h"
+
+namespace mobilevlm::app {
+namespace {
+
+struct InspectFlags {
+  std::string file;
+  bool json = false;
+  std::string tensor;
+  std::string npy;
+};
+
+Status WriteTensor(const std::string& where, DType type, std::span<const uint64_t> shape,
+                   std::span<const std::byte> data, const std::string& out) {
+  MVLM_ASSIGN(const std::vector<float> values, DequantizeTensor(type, data, where));
+  const std::vector<size_t> extents(shape.begin(), shape.end());
+  return WriteNpy(out, extents, values);
+}
+
+Status ExtractTensor(const InspectFlags& flags) {
+  const std::string where = fmt::format("{}: tensor {}", flags.file, flags.tensor);
+  if (flags.file.ends_with(".safetensors")) {
+    MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(flags.file));
+    MVLM_ASSIGN(const NamedTensor* tensor, file.Require(flags.tensor));
+    return WriteTensor(where, tensor->type, tensor->shape, tensor->data, flags.npy);
+  }
+  MVLM_ASSIGN(const GgufFile file, GgufFile::Open(flags.file));
+  const GgufTensor* tensor = file.FindTensor(flags.tensor);
+  if (tensor == nullptr) return Fail("{} is missing", where);
+  return WriteTensor(where, tensor->type, tensor->shape, tensor->data, flags.npy);
+}
+
+Status RunInspect(const InspectFlags& flags) {
+  if (!flags.tensor.empty()) return ExtractTensor(flags);
+  MVLM_ASSIGN(const InspectReport report, InspectFile(flags.file));
+  fmt::print("{}", flags.json ? ReportJson(report) : ReportText(report));
+  return {};
+}
+
+}  // namespace
+
+void AddInspectCommand(CLI::App& app, Status& status) {
+  CLI::App* command =
+      app.add_subcommand("inspect",
+                         "Show what a model file is and what it holds\n\n"
+                         "Examples:\n"
+                         "  mobilevlm inspect text.gguf\n"
+                         "  mobilevlm inspect mmproj.gguf --json\n"
+                         "  mobilevlm inspect text.gguf --tensor blk.0.attn_q.weight --npy q.npy\n\n"
+                         "Reads GGUF and safetensors. Problems that would stop a load are listed.");
+  const auto flags = std::make_shared<InspectFlags>();
+  command->add_option("FILE", flags->file, "A .gguf or .safetensors file")->required();
+  command->add_flag("--json", flags->json, "Machine-readable");
+  CLI::Option* tensor = command->add_option("--tensor", flags->tensor, "Write this tensor as float32");
+  CLI::Option* npy = command->add_option("--npy", flags->npy, "The .npy file to write it to");
+  tensor->needs(npy);
+  npy->needs(tensor);
+  command->callback([flags, &status] { status = RunInspect(*flags); });
+}
+
+}  // namespace mobilevlm::app

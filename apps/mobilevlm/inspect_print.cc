@@ -1,0 +1,71 @@
+#include <nlohmann/json.hpp>
+
+#include "inspect_report.h"
+
+namespace mobilevlm::app {
+namespace {
+
+std::string Mebibytes(uint64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
+void AppendList(std::string& text, std::string_view title, const std::vector<std::string>& lines) {
+  if (lines.empty()) return;
+  text += fmt::format("{}\n", title);
+  for (const std::string& line : lines) text += fmt::format("  {}\n", line);
+}
+
+}  // namespace
+
+std::string ReportText(const InspectReport& report) {
+  std::string text = fmt::format("{}: {}, {}, {}, {} tensors\n", report.path, report.kind, report.format,
+                                 Mebibytes(report.bytes), report.tensors.size());
+  for (const auto& [name, value] : report.config) text += fmt::format("  {:<18} {}\n", name, value);
+  if (!report.tensors.empty()) text += "tensors (outermost size first)\n";
+  for (const TensorLine& tensor : report.tensors) {
+    text += fmt::format("  {:<52} {:<5} {:<20} {:>11}\n", tensor.name, tensor.type, ShapeText(tensor.shape),
+                        tensor.bytes);
+  }
+  AppendList(text, "unused tensors (ignored)", report.unexpected);
+  AppendList(text, "unknown keys (ignored)", report.unknown_keys);
+  AppendList(text, "PROBLEMS", report.problems);
+  if (report.memory) {
+    text += "expected memory\n";
+    text += fmt::format("  {:<18} {}\n", "weights", Mebibytes(report.memory->weights));
+    if (report.memory->kv_per_1024_tokens > 0) {
+      text += fmt::format("  {:<18} {} per 1024 tokens\n", "f16 KV cache",
+                          Mebibytes(report.memory->kv_per_1024_tokens));
+    }
+    text += fmt::format("  {:<18} about {}\n", "scratch", Mebibytes(report.memory->scratch));
+  }
+  return text;
+}
+
+std::string ReportJson(const InspectReport& report) {
+  using Json = nlohmann::ordered_json;
+  Json json = {
+      {"file", report.path}, {"kind", report.kind}, {"format", report.format}, {"bytes", report.bytes}};
+  json["config"] = Json::object();
+  for (const auto& [name, value] : report.config) {
+    // Numbers and lists stay what they are.
+    const Json parsed = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+    json["config"][name] = parsed.is_number() || parsed.is_array() ? parsed : Json(value);
+  }
+  json["tensors"] = Json::array();
+  for (const TensorLine& tensor : report.tensors) {
+    json["tensors"].push_back(
+        {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}});
+  }
+  json["problems"] = report.problems;
+  json["unexpected_tensors"] = report.unexpected;
+  json["unknown_keys"] = report.unknown_keys;
+  if (report.memory) {
+    json["memory"] = {{"weights", report.memory->weights},
+                      {"kv_f16_per_1024_tokens", report.memory->kv_per_1024_tokens},
+                      {"scratch", report.memory->scratch}};
+  }
+  // Names may be any bytes: broken UTF-8 is replaced.
+  return json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace mobilevlm::app

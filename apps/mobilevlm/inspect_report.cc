@@ -1,0 +1,172 @@
+#include "inspect_report.h"
+
+#include <algorithm>
+#include <set>
+
+#include "schema/keys.h"
+#include "schema/read_config.h"
+#include "schema/tensors.h"
+
+namespace mobilevlm::app {
+namespace {
+
+uint64_t U(int value) { return static_cast<uint64_t>(value); }
+
+class Inspector {
+ public:
+  explicit Inspector(const GgufFile& file) : file_(file) {
+    report_.path = file.path();
+    report_.format = fmt::format("GGUF version {}", file.version());
+    report_.bytes = file.file_bytes();
+    for (const GgufTensor& tensor : file.tensors()) {
+      report_.tensors.push_back(
+          {tensor.name, std::string(DTypeName(tensor.type)), tensor.shape, tensor.data.size()});
+    }
+  }
+
+  InspectReport Inspect() {
+    const auto architecture = file_.GetString("general.architecture");
+    if (architecture && *architecture == "llama") {
+      InspectText();
+    } else if (architecture && *architecture == "clip") {
+      InspectMmproj();
+    } else {
+      report_.kind = "unknown";
+      report_.problems.push_back(architecture ? fmt::format("general.architecture: wanted \"llama\" or "
+                                                            "\"clip\", found \"{}\"",
+                                                            Printable(*architecture))
+                                              : architecture.error().message);
+    }
+    return std::move(report_);
+  }
+
+ private:
+  template <class T>
+  void Config(std::string name, const T& value) {
+    report_.config.emplace_back(std::move(name), fmt::format("{}", value));
+  }
+  void Problem(const Error& error) {
+    const std::string prefix = file_.path() + ": ";
+    const std::string& message = error.message;
+    report_.problems.push_back(message.starts_with(prefix) ? message.substr(prefix.size()) : message);
+  }
+
+  void ListUnknownKeys(std::span<const KeySpec> keys) {
+    for (const auto& [key, value] : file_.metadata()) {
+      if (!IsKnownKey(keys, key)) report_.unknown_keys.emplace_back(key);
+    }
+  }
+
+  // Bytes of the tensors in `specs`; what is wrong becomes a problem, what is left over unexpected.
+  uint64_t CompareTensors(const std::vector<TensorSpec>& specs) {
+    std::set<std::string> names;
+    uint64_t bytes = 0;
+    for (const TensorSpec& spec : specs) {
+      names.insert(spec.gguf_name);
+      if (const auto tensor = FindTensor(file_, spec)) {
+        bytes += (*tensor)->data.size();
+      } else {
+        Problem(tensor.error());
+      }
+    }
+    for (const GgufTensor& tensor : file_.tensors()) {
+      if (!names.contains(tensor.name)) report_.unexpected.push_back(tensor.name);
+    }
+    return bytes;
+  }
+
+  void InspectText() {
+    report_.kind = file_.tensors().empty() ? "vocabulary only" : "text model";
+    ListUnknownKeys(TextKeys());
+    const auto config = ReadLlmConfig(file_);
+    if (!config) return Problem(config.error());
+    Config("hidden", config->hidden);
+    Config("intermediate", config->intermediate);
+    Config("layers", config->layers);
+    Config("heads", config->heads);
+    Config("kv_heads", config->kv_heads);
+    Config("head_dim", config->head_dim);
+    Config("vocab", config->vocab);
+    Config("context", config->context);
+    Config("rms_eps", config->rms_eps);
+    Config("rope_base", config->rope_base);
+    if (file_.tensors().empty()) return;
+    MemoryEstimate memory;
+    memory.weights = CompareTensors(LlmTensors(*config));
+    memory.kv_per_1024_tokens =
+        1024 * 2 * sizeof(uint16_t) * U(config->layers) * U(config->kv_heads) * U(config->head_dim);
+    memory.scratch =
+        sizeof(float) * (512 * (6 * U(config->hidden) + 2 * U(config->intermediate)) + U(config->vocab));
+    if (report_.problems.empty()) report_.memory = memory;
+  }
+
+  void InspectMmproj() {
+    report_.kind = "mmproj";
+    ListUnknownKeys(MmprojKeys());
+    const auto vision = ReadVisionConfig(file_);
+    const auto image = ReadImageConfig(file_);
+    const auto projector = ReadProjectorConfig(file_);
+    if (!vision) return Problem(vision.error());
+    Config("image_size", vision->image_size);
+    Config("patch_size", vision->patch_size);
+    Config("patches", vision->patches());
+    Config("hidden", vision->hidden);
+    Config("intermediate", vision->intermediate);
+    Config("heads", vision->heads);
+    Config("stored_layers", vision->stored_layers);
+    Config("used_layers", vision->used_layers);
+    Config("layer_norm_eps", vision->layer_norm_eps);
+    Config("activation", vision->activation == VisionActivation::kQuickGelu ? "quick_gelu"
+                         : vision->activation == VisionActivation::kGelu    ? "gelu"
+                                                                            : "silu");
+    if (!image) return Problem(image.error());
+    Config("image_mean", fmt::format("[{}]", fmt::join(image->mean, ", ")));
+    Config("image_std", fmt::format("[{}]", fmt::join(image->std, ", ")));
+    if (!projector) return Problem(projector.error());
+    Config("projector", ProjectorName(projector->type));
+    Config("projector_hidden", projector->hidden);
+    Config("visual_tokens", projector->tokens());
+    const auto specs = MmprojTensors(file_);
+    if (!specs) return Problem(specs.error());
+    MemoryEstimate memory;
+    memory.weights = CompareTensors(*specs);
+    const uint64_t rows = U(vision->patches()) + 1;
+    memory.scratch =
+        sizeof(float) * (rows * (6 * U(vision->hidden) + U(vision->intermediate) + 2 * U(projector->hidden)) +
+                         rows * rows + 3 * U(vision->image_size) * U(vision->image_size));
+    if (report_.problems.empty()) report_.memory = memory;
+  }
+
+  const GgufFile& file_;
+  InspectReport report_;
+};
+
+InspectReport InspectSafetensors(const SafetensorsFile& file) {
+  InspectReport report;
+  report.path = file.path();
+  report.format = "safetensors";
+  report.kind = "checkpoint";
+  for (const auto& [key, value] : file.metadata()) report.config.emplace_back(key, Printable(value));
+  for (const NamedTensor& tensor : file.tensors()) {
+    report.tensors.push_back(
+        {tensor.name, std::string(DTypeName(tensor.type)), tensor.shape, tensor.data.size()});
+    report.bytes += tensor.data.size();
+  }
+  for (const auto& other : file.others()) {
+    report.problems.push_back(fmt::format("tensor {}: type {} is not read", other.name, other.dtype));
+  }
+  return report;
+}
+
+}  // namespace
+
+Result<InspectReport> InspectFile(const std::string& path) {
+  if (path.ends_with(".safetensors")) {
+    MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
+    return InspectSafetensors(file);
+  }
+  MVLM_ASSIGN(const GgufFile file, GgufFile::Open(path));
+  return Inspector(file).Inspect();
+}
+
+}  // namespace mobilevlm::app

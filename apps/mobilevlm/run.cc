@@ -1,0 +1,92 @@
+// mobilevlm run: one question about one or more pictures.
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+
+namespace mobilevlm::app {
+namespace {
+
+struct RunFlags {
+  LoadOptions load;
+  GenerateOptions generate;
+  PromptFlags prompt;
+  std::vector<std::string> images;
+  std::string question;
+  bool json = false;
+};
+
+std::string ToJson(const ModelInfo& model, const Answer& answer) {
+  const Stats& stats = answer.stats;
+  const nlohmann::ordered_json json{
+      {"answer", answer.text},
+      {"ids", answer.ids},
+      {"stop", StopReasonName(answer.stop)},
+      {"model", {{"text", model.text_path}, {"mmproj", model.mmproj_path}, {"isa", model.isa}}},
+      {"timing",
+       {{"load_ms", model.load_ms},
+        {"image_ms", stats.image_ms},
+        {"prompt_ms", stats.prompt_ms},
+        {"prompt_positions", stats.prompt_positions},
+        {"generate_ms", stats.generate_ms},
+        {"generated", stats.generated},
+        {"tokens_per_second", stats.tokens_per_second()}}},
+  };
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// Ctrl-C keeps what has been said: newline, timing line, and main.cc's exit code 130.
+Status Run(RunFlags& flags) {
+  MVLM_TRY(UseBundledModelIfNone(flags.load));
+  MVLM_ASSIGN(const Model model, Model::Load(flags.load));
+  MVLM_ASSIGN(Session session, model.NewSession(flags.prompt.session));
+  std::vector<Picture> pictures;
+  for (const std::string& path : flags.images) {
+    pictures.push_back(Picture::FromFile(path));
+    pictures.back().fit = flags.prompt.fit;
+  }
+  flags.generate.cancel = &InterruptFlag();
+
+  const auto stream = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  MVLM_ASSIGN(const Answer answer, flags.json
+                                       ? session.Ask(pictures, flags.question, flags.generate)
+                                       : session.Ask(pictures, flags.question, flags.generate, stream));
+  std::fputs(((flags.json ? ToJson(model.Describe(), answer) : "") + "\n").c_str(), stdout);
+  std::fflush(stdout);
+  if (answer.stop == StopReason::kContextFull) {
+    fmt::print(stderr, "mobilevlm: the context of {} positions is full; the answer is cut short\n",
+               model.Describe().context);
+  }
+  fmt::print(stderr, "{}\n", TimingLine(model.Describe(), answer.stats));
+  return {};
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App& app, Status& status) {
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Answer a question about pictures\n\n"
+      "Examples:\n"
+      "  mobilevlm run --image scene.png -p 'What is this?'\n"
+      "  mobilevlm run -m text.gguf --mmproj mmproj.gguf --image photo.jpg -p 'Describe the picture.'\n"
+      "  mobilevlm run --image a.png b.png -p 'Compare <image> with <image>.' --temp 0.2 --seed 7\n"
+      "  cat photo.webp | mobilevlm run -m text.gguf --mmproj mmproj.gguf --image - -p 'Where?' --json\n\n"
+      "The answer streams to standard output, the timing goes to standard error. Exit code: 0, or 2 after\n"
+      "an error, or 130 if Ctrl-C cut the answer short.\n");
+  const auto flags = std::make_shared<RunFlags>();
+  AddModelFlags(*command, flags->load);
+  command->add_option("--image", flags->images, "Picture files: JPEG, PNG, WebP; - reads standard input");
+  command->add_option("-p,--prompt", flags->question, "The question; <image> marks where a picture goes")
+      ->required();
+  AddPromptFlags(*command, flags->prompt);
+  AddGenerateFlags(*command, flags->generate);
+  command->add_flag("--json", flags->json, "One JSON object instead of streamed text");
+  command->callback([flags, &status] { status = Run(*flags); });
+}
+
+}  // namespace mobilevlm::app

@@ -1,0 +1,266 @@
+// The engine through its public API, and the parts of it that no golden file covers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "engine/memory.h"
+#include "engine/runtime.h"
+#include "engine/tokenizer_loader.h"
+#include "mobilevlm/mobilevlm.h"
+
+namespace mobilevlm {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
+
+LoadOptions Nano(const std::string& name = "nano-ldpv2") {
+  LoadOptions options;
+  options.text = kGolden + name + "/text.gguf";
+  options.mmproj = kGolden + name + "/mmproj.gguf";
+  options.threads = 1;
+  return options;
+}
+
+Model MustLoad(const LoadOptions& options) {
+  Result<Model> model = Model::Load(options);
+  EXPECT_TRUE(model) << model.error().message;
+  return std::move(*model);
+}
+
+Session MustStart(const Model& model, const SessionOptions& options = {}) {
+  Result<Session> session = model.NewSession(options);
+  EXPECT_TRUE(session) << session.error().message;
+  return std::move(*session);
+}
+
+Answer MustAsk(Session& session, const std::vector<Picture>& pictures, std::string_view prompt,
+               const GenerateOptions& options = {.max_tokens = 8}) {
+  Result<Answer> answer = session.Ask(pictures, prompt, options);
+  EXPECT_TRUE(answer) << answer.error().message;
+  return answer.value_or(Answer());
+}
+
+// A picture of the model's size that differs with `seed`.
+Picture Pattern(int seed) {
+  constexpr int kSide = 336;
+  std::vector<uint8_t> rgb(static_cast<size_t>(kSide) * kSide * 3);
+  for (size_t i = 0; i < rgb.size(); ++i) {
+    rgb[i] = static_cast<uint8_t>((i * static_cast<size_t>(seed) * 7919 + i / 1000) % 251);
+  }
+  return Picture::FromRgb(kSide, kSide, std::move(rgb));
+}
+
+TEST(Model, DescribesWhatTheFilesSay) {
+  const Model model = MustLoad(Nano("nano80-ldp"));
+  const ModelInfo& info = model.Describe();
+  EXPECT_EQ(info.projector, "ldp");
+  EXPECT_EQ(info.image_size, 336);
+  EXPECT_EQ(info.visual_tokens, 144);
+  EXPECT_EQ(info.vision_layers, 2);
+  EXPECT_EQ(info.layers, 2);
+  EXPECT_EQ(info.hidden, 160);
+  EXPECT_EQ(info.heads, 2);
+  EXPECT_EQ(info.vocab, 768);
+  EXPECT_EQ(info.context, 2048);
+  EXPECT_EQ(info.threads, 1);
+  // 2 x 2 layers x 2048 positions x 160 x 2 bytes
+  EXPECT_EQ(info.memory.kv_cache, 2u * 2 * 2048 * 160 * 2);
+}
+
+TEST(Model, CacheMemoryFollowsContextAndType) {
+  LoadOptions options = Nano();
+  options.context = 256;
+  options.kv = KvType::kF32;
+  EXPECT_EQ(MustLoad(options).Describe().memory.kv_cache, 2u * 2 * 256 * 64 * 4);
+}
+
+TEST(Model, RefusesWhatDoesNotFitIntoMemory) {
+  LoadOptions options = Nano();
+  const uint64_t need = MustLoad(options).Describe().memory.total();
+  options.memory_limit = need;
+  EXPECT_TRUE(Model::Load(options));
+  options.memory_limit = need - 1;
+  const Result<Model> model = Model::Load(options);
+  ASSERT_FALSE(model);
+  EXPECT_THAT(model.error().message, HasSubstr("text.gguf: needs "));
+  EXPECT_THAT(model.error().message, HasSubstr("is available"));
+}
+
+TEST(Model, RefusesBadOptions) {
+  LoadOptions options = Nano();
+  options.context = -1;
+  EXPECT_FALSE(Model::Load(options));
+  options = Nano();
+  options.context = 2049;
+  EXPECT_FALSE(Model::Load(options));
+  options = Nano();
+  options.threads = -1;
+  EXPECT_FALSE(Model::Load(options));
+  options = Nano();
+  options.isa = "no-such-isa";
+  EXPECT_FALSE(Model::Load(options));
+}
+
+TEST(Session, ReusesPicturesAndPrefixesWithoutChangingTheAnswer) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  const Picture picture = Pattern(1);
+  const Answer first = MustAsk(session, {picture}, "What is this?");
+  EXPECT_EQ(first.stats.images, 1);
+  EXPECT_EQ(first.stats.reused_positions, 0);
+  EXPECT_EQ(first.ids.size(), 8u);
+
+  session.Reset();
+  const Answer again = MustAsk(session, {picture}, "What is this?");
+  EXPECT_EQ(again.stats.images, 0);
+  EXPECT_EQ(again.stats.reused_positions, again.stats.prompt_positions - 1);
+  EXPECT_EQ(again.ids, first.ids);
+
+  session.Reset();
+  const Answer other = MustAsk(session, {picture}, "Where is it?");
+  EXPECT_GT(other.stats.reused_positions, 144);
+  Session fresh = MustStart(model);
+  EXPECT_EQ(MustAsk(fresh, {picture}, "Where is it?").ids, other.ids);
+}
+
+TEST(Session, SeesThePicture) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  const Answer one = MustAsk(session, {Pattern(1)}, "What is this?", {.max_tokens = 16});
+  session.Reset();
+  const Answer two = MustAsk(session, {Pattern(2)}, "What is this?", {.max_tokens = 16});
+  EXPECT_EQ(two.stats.images, 1);
+  EXPECT_NE(one.ids, two.ids);
+}
+
+TEST(Session, LaterTurnsContinueTheConversation) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  const Answer first = MustAsk(session, {Pattern(1)}, "What is this?");
+  ASSERT_FALSE(first.text.empty());
+  const Answer second = MustAsk(session, {}, "And that?");
+  EXPECT_GT(second.stats.prompt_positions, first.stats.prompt_positions);
+  EXPECT_GT(second.stats.reused_positions, first.stats.prompt_positions - 3);
+  EXPECT_EQ(second.stats.images, 0);
+}
+
+TEST(Session, AFailedAskChangesNothing) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model), twin = MustStart(model);
+  const Answer first = MustAsk(session, {Pattern(1)}, "What is this?");
+  MustAsk(twin, {Pattern(1)}, "What is this?");
+  EXPECT_FALSE(session.Ask({Picture::FromFile("nowhere.png")}, "Broken?"));
+  EXPECT_FALSE(session.Ask({}, "No <image> here"));
+  EXPECT_FALSE(session.Ask({}, "x", {.max_tokens = 0}));
+  EXPECT_FALSE(session.Ask({}, "x", {.temperature = -1.0f}));
+  EXPECT_FALSE(session.Ask({Picture::FromRgb(4, 4, std::vector<uint8_t>(47))}, "Short?"));
+  EXPECT_FALSE(session.Ask({Picture::FromRgb(0, 0, {})}, "Nothing?"));
+  EXPECT_FALSE(session.Ask({Picture::FromRgb(-1, -1, {1, 2, 3})}, "Negative?"));
+  EXPECT_EQ(MustAsk(session, {}, "And that?").ids, MustAsk(twin, {}, "And that?").ids);
+}
+
+TEST(Session, CallbackPiecesMakeUpTheText) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  std::string streamed;
+  const auto answer = session.Ask({Pattern(3)}, "What?", {.max_tokens = 30, .temperature = 1.0f, .seed = 3},
+                                  [&](std::string_view text) { streamed += text; });
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(streamed, HasSubstr(answer->text));
+  EXPECT_LE(streamed.size() - answer->text.size(), 4u);  // stripped white space only
+}
+
+TEST(Session, CancelEndsAtTheNextStep) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  std::atomic<bool> cancel{true};
+  const auto nothing = session.Ask({Pattern(1)}, "What?", {.cancel = &cancel});
+  ASSERT_TRUE(nothing);
+  EXPECT_EQ(nothing->stop, StopReason::kCancelled);
+  EXPECT_TRUE(nothing->ids.empty());
+
+  cancel = false;
+  const auto some = session.Ask({Pattern(1)}, "What?", {.max_tokens = 500, .cancel = &cancel},
+                                [&](std::string_view) { cancel = true; });
+  ASSERT_TRUE(some);
+  EXPECT_EQ(some->stop, StopReason::kCancelled);
+  EXPECT_LT(some->ids.size(), 10u);
+}
+
+TEST(Session, StopsAtTheFullContextAndNotBeyond) {
+  LoadOptions options = Nano();
+  options.context = 64;
+  const Model model = MustLoad(options);
+  Session session = MustStart(model, {.system = "S"});
+  const auto answer = session.Ask({}, "What?", {.max_tokens = 1000, .temperature = 0.0f});
+  ASSERT_TRUE(answer) << answer.error().message;
+  if (answer->stop == StopReason::kContextFull) {
+    EXPECT_EQ(answer->stats.prompt_positions + static_cast<int>(answer->ids.size()), 65);
+  } else {
+    EXPECT_EQ(answer->stop, StopReason::kEos);
+  }
+}
+
+TEST(Engine, TwoModelsAndTwoSessionsWorkSideBySide) {
+  LoadOptions first = Nano("nano-ldpv2"), second = Nano("nano80-ldp");
+  second.isa = "generic";
+  const Model a = MustLoad(first), b = MustLoad(second);
+  const auto ask = [](const Model& model) {
+    Session session = MustStart(model);
+    return MustAsk(session, {Pattern(4)}, "What is this?").ids;
+  };
+  const auto wanted_a = ask(a), wanted_b = ask(b);
+  std::vector<std::vector<int>> found(4);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < found.size(); ++i) {
+    threads.emplace_back([&, i] { found[i] = ask(i % 2 == 0 ? a : b); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(found[0], wanted_a);
+  EXPECT_EQ(found[1], wanted_b);
+  EXPECT_EQ(found[2], wanted_a);
+  EXPECT_EQ(found[3], wanted_b);
+}
+
+TEST(TokenizerLoader, ReadsTheVocabularyOfATextModel) {
+  const auto file = GgufFile::Open(kGolden + "nano-ldpv2/text.gguf");
+  ASSERT_TRUE(file) << file.error().message;
+  const auto tokenizer = LoadTokenizer(*file);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->size(), 768);
+  EXPECT_EQ(tokenizer->bos(), 1);
+  EXPECT_EQ(tokenizer->eos(), 2);
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("What is this?")), "What is this?");
+}
+
+TEST(TokenizerLoader, SaysThatAnMmprojHasNone) {
+  const auto file = GgufFile::Open(kGolden + "nano-ldpv2/mmproj.gguf");
+  ASSERT_TRUE(file);
+  const auto tokenizer = LoadTokenizer(*file);
+  ASSERT_FALSE(tokenizer);
+  EXPECT_THAT(tokenizer.error().message, HasSubstr("no vocabulary"));
+}
+
+TEST(Memory, ReadsProcLines) {
+  const std::string text = "MemTotal:  100 kB\nMemAvailable:\t 42 kB\nXMemFree: 7 kB\n";
+  EXPECT_EQ(engine::ParseKilobyteLine(text, "MemAvailable:"), 42u * 1024);
+  EXPECT_EQ(engine::ParseKilobyteLine(text, "MemTotal:"), 100u * 1024);
+  EXPECT_EQ(engine::ParseKilobyteLine(text, "MemFree:"), 0u);
+  EXPECT_EQ(engine::ParseKilobyteLine(text, "Swap:"), 0u);
+  EXPECT_EQ(engine::ParseKilobyteLine("", "Swap:"), 0u);
+}
+
+TEST(Memory, KnowsWhatThisMachineHas) { EXPECT_GT(engine::AvailableMemory(), uint64_t{1} << 20); }
+
+TEST(Memory, HumanBytes) {
+  EXPECT_EQ(engine::HumanBytes(512), "0 KiB");
+  EXPECT_EQ(engine::HumanBytes(37 << 20), "37 MiB");
+  EXPECT_EQ(engine::HumanBytes(uint64_t{3} << 29), "1.5 GiB");
+}
+
+}  // namespace
+}  // namespace mobilevlm

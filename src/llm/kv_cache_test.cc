@@ -1,0 +1,100 @@
+#include "llm/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "kernels/dispatch.h"
+#include "tensor/half.h"
+
+namespace mobilevlm {
+namespace {
+
+LlmConfig SmallConfig() {
+  LlmConfig config;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 6;
+  config.hidden = 24;
+  return config;
+}
+
+class KvCacheOfType : public ::testing::TestWithParam<DType> {
+ protected:
+  float At(const void* data, size_t i) const {
+    if (GetParam() == DType::kF32) return static_cast<const float*>(data)[i];
+    return F16ToF32(static_cast<const f16_t*>(data)[i]);
+  }
+  ThreadPool pool_{1};
+  OpsContext ctx_{.pool = &pool_, .kernels = RunnableKernels().back()};
+};
+
+TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
+  constexpr size_t kWidth = 12;
+  auto cache = KvCache::Create(SmallConfig(), GetParam(), 5);
+  ASSERT_TRUE(cache);
+  // Small integers are exact in both types: layer, key or value, position and column can be told apart.
+  const auto value = [](size_t layer, bool v, size_t position, size_t column) {
+    return static_cast<float>(layer * 1000 + (v ? 500 : 0) + position * 20 + column);
+  };
+  size_t position = 0;
+  for (const size_t tokens : {size_t{2}, size_t{1}, size_t{2}}) {
+    std::vector<float> k(tokens * kWidth), v(tokens * kWidth);
+    for (size_t layer = 0; layer < 2; ++layer) {
+      for (size_t i = 0; i < k.size(); ++i) {
+        k[i] = value(layer, false, position + i / kWidth, i % kWidth);
+        v[i] = value(layer, true, position + i / kWidth, i % kWidth);
+      }
+      cache->Store(ctx_, layer, Mat<const float>(k.data(), tokens, kWidth),
+                   Mat<const float>(v.data(), tokens, kWidth));
+    }
+    cache->Advance(tokens);
+    position += tokens;
+  }
+  ASSERT_EQ(cache->length(), 5u);
+  for (size_t layer = 0; layer < 2; ++layer) {
+    const KvView view = cache->View(layer, 5);
+    EXPECT_EQ(view.kv_heads, 2u);
+    EXPECT_EQ(view.head_dim, 6u);
+    for (size_t p = 0; p < 5; ++p) {
+      for (size_t c = 0; c < kWidth; ++c) {
+        ASSERT_EQ(At(view.k, p * view.stride + c), value(layer, false, p, c));
+        ASSERT_EQ(At(view.v, p * view.stride + c), value(layer, true, p, c));
+      }
+    }
+  }
+}
+
+TEST_P(KvCacheOfType, BytesCountEverything) {
+  const size_t element = GetParam() == DType::kF32 ? 4 : 2;
+  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * 7 * 12 * element);
+}
+
+TEST_P(KvCacheOfType, TruncateMakesRoom) {
+  auto cache = KvCache::Create(SmallConfig(), GetParam(), 3);
+  ASSERT_TRUE(cache);
+  cache->Advance(3);
+  cache->Truncate(1);
+  EXPECT_EQ(cache->length(), 1u);
+  cache->Advance(2);
+  EXPECT_EQ(cache->length(), cache->capacity());
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, KvCacheOfType, ::testing::Values(DType::kF32, DType::kF16));
+
+TEST(KvCacheDeathTest, OverflowAndGrowingTruncationAreOurMistakes) {
+  auto cache = KvCache::Create(SmallConfig(), DType::kF32, 3);
+  ASSERT_TRUE(cache);
+  EXPECT_DEATH(cache->Advance(4), "positions");
+  EXPECT_DEATH(cache->Truncate(1), "truncating");
+}
+
+TEST(KvCache, MemoryThatCannotBeHadIsAnError) {
+  const auto cache = KvCache::Create(SmallConfig(), DType::kF32, size_t{1} << 52);
+  ASSERT_FALSE(cache);
+  EXPECT_NE(cache.error().message.find("key-value cache"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace mobilevlm

@@ -1,0 +1,164 @@
+#include "ops/linear.h"
+
+#include <cfloat>
+#include <limits>
+
+#include "ops/embedding.h"
+#include "ops/patch_embed.h"
+#include "ops/test_support.h"
+
+namespace mobilevlm {
+namespace {
+
+using namespace test;
+
+using LinearTest = OpsTest;
+INSTANTIATE_TEST_SUITE_P(AllTables, LinearTest, ::testing::ValuesIn(RunnableKernels()), TableName);
+
+constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
+
+std::vector<double> Reference(const std::vector<float>& x, size_t tokens, const TestWeights& w) {
+  std::vector<double> y(tokens * w.view.out);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (size_t o = 0; o < w.view.out; ++o) {
+      double sum = w.view.bias != nullptr ? w.view.bias[o] : 0.0;
+      for (size_t i = 0; i < w.view.in; ++i) sum += x[t * w.view.in + i] * w.exact[o * w.view.in + i];
+      y[t * w.view.out + o] = sum;
+    }
+  }
+  return y;
+}
+
+// |x|, |w| <= 1.3: every partial sum is below 1.7 in + 1, and there are in + 1 roundings.
+double Tolerance(size_t in) {
+  const double n = static_cast<double>(in) + 1;
+  return 1.7 * n * n * FLT_EPSILON / 2;
+}
+
+TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
+  for (const DType type : kTypes) {
+    for (const size_t in : {1u, 32u, 33u, 255u, 256u, 257u, 544u}) {
+      if (type == DType::kQ8_0 && in % 32 != 0) continue;
+      for (const size_t out : {1u, 15u, 16u, 31u, 32u, 33u, 100u}) {
+        for (const size_t tokens : {1u, 5u, 13u}) {
+          TestWeights w = RandomWeights(type, out, in, in + out);
+          const std::vector<float> bias = RandomFloats(out, 3);
+          if (out % 2 == 1) w.view.bias = bias.data();
+          const std::vector<float> x = RandomFloats(tokens * in, tokens);
+          std::vector<float> y(tokens * out, -99.0f);
+          Linear(threaded(), View(x, tokens), w.view, View(y, tokens));
+          ASSERT_TRUE(Near(y, Reference(x, tokens, w), Tolerance(in)))
+              << DTypeName(type) << " [" << tokens << ", " << in << "] x [" << out << "]";
+        }
+      }
+    }
+  }
+}
+
+// Design rule: batch 1 equals batch n, one thread equals several, to the bit.
+TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
+  constexpr size_t kTokens = 29;
+  constexpr size_t kIn = 800;  // a multiple of 32, not of 256
+  constexpr size_t kOut = 1111;
+  for (const DType type : kTypes) {
+    TestWeights w = RandomWeights(type, kOut, kIn, 7);
+    const std::vector<float> bias = RandomFloats(kOut, 8);
+    w.view.bias = bias.data();
+    const std::vector<float> x = RandomFloats(kTokens * kIn, 9);
+    std::vector<float> batch(kTokens * kOut);
+    std::vector<float> several(kTokens * kOut);
+    Linear(ctx(), View(x, kTokens), w.view, View(batch, kTokens));
+    Linear(threaded(), View(x, kTokens), w.view, View(several, kTokens));
+    EXPECT_TRUE(SameBits(batch, several)) << DTypeName(type);
+    for (const size_t step : {1u, 3u, 14u}) {
+      std::vector<float> parts(kTokens * kOut);
+      for (size_t t = 0; t < kTokens; t += step) {
+        const size_t count = std::min<size_t>(step, kTokens - t);
+        Linear(threaded(), View(x, kTokens).Rows(t, count), w.view, View(parts, kTokens).Rows(t, count));
+      }
+      EXPECT_TRUE(SameBits(batch, parts)) << DTypeName(type) << ", " << step << " at a time";
+    }
+  }
+}
+
+TEST_P(LinearTest, StridedViewsAndNothing) {
+  const TestWeights w = RandomWeights(DType::kF16, 40, 50, 1);
+  std::vector<float> x = RandomFloats(3 * 60, 2);
+  std::vector<float> y(3 * 70, 5.0f);
+  const Mat<const float> xs(x.data() + 4, 3, 50, 60);
+  const Mat<float> ys(y.data() + 9, 3, 40, 70);
+  Linear(ctx(), xs, w.view, ys);
+  for (size_t t = 0; t < 3; ++t) {
+    const std::vector<float> row(xs.row(t), xs.row(t) + 50);
+    const std::vector<float> found(ys.row(t), ys.row(t) + 40);
+    EXPECT_TRUE(Near(found, Reference(row, 1, w), Tolerance(50)));
+    for (size_t c = 0; c < 70; ++c) {
+      if (c >= 9 && c < 49) continue;
+      EXPECT_EQ(y[t * 70 + c], 5.0f) << "written outside the view";
+    }
+  }
+  Linear(ctx(), Mat<const float>(nullptr, 0, 50), w.view, Mat<float>(nullptr, 0, 40));
+}
+
+TEST_P(LinearTest, NanAndInfinityReachOnlyTheirToken) {
+  const TestWeights w = RandomWeights(DType::kQ8_0, 48, 64, 1);
+  std::vector<float> x = RandomFloats(3 * 64, 2);
+  x[64 + 5] = std::numeric_limits<float>::quiet_NaN();
+  x[128 + 6] = std::numeric_limits<float>::infinity();
+  std::vector<float> y(3 * 48);
+  Linear(ctx(), View(x, 3), w.view, View(y, 3));
+  for (size_t o = 0; o < 48; ++o) {
+    EXPECT_TRUE(std::isfinite(y[o]));
+    EXPECT_TRUE(std::isnan(y[48 + o]));
+    EXPECT_FALSE(std::isfinite(y[96 + o]));
+  }
+}
+
+TEST_P(LinearTest, GatherRowsIsExact) {
+  for (const DType type : kTypes) {
+    const TestWeights table = RandomWeights(type, 11, 96, 4);
+    const std::vector<int32_t> ids{10, 0, 3, 3};
+    std::vector<float> out(4 * 96);
+    GatherRows(threaded(), table.view, ids, View(out, 4));
+    for (size_t i = 0; i < ids.size(); ++i) {
+      for (size_t c = 0; c < 96; ++c) {
+        EXPECT_EQ(out[i * 96 + c], table.exact[static_cast<size_t>(ids[i]) * 96 + c]) << DTypeName(type);
+      }
+    }
+  }
+}
+
+// A 7 x 7 picture with patches of 3: the last row and column of pixels are ignored.
+TEST_P(LinearTest, PatchEmbedIsAConvolution) {
+  constexpr size_t kSize = 7;
+  constexpr size_t kPatch = 3;
+  const TestWeights w = RandomWeights(DType::kF16, 10, 3 * kPatch * kPatch, 1);
+  const std::vector<float> pixels = RandomFloats(3 * kSize * kSize, 2);
+  PatchScratch scratch;
+  std::vector<float> y(4 * 10);
+  PatchEmbed(threaded(), pixels.data(), kSize, kPatch, w.view, scratch, View(y, 4));
+  std::vector<double> wanted;
+  for (size_t p = 0; p < 4; ++p) {
+    for (size_t o = 0; o < 10; ++o) {
+      double sum = 0;
+      for (size_t c = 0; c < 3; ++c) {
+        for (size_t i = 0; i < kPatch; ++i) {
+          for (size_t j = 0; j < kPatch; ++j) {
+            sum += w.exact[((o * 3 + c) * kPatch + i) * kPatch + j] *
+                   pixels[(c * kSize + p / 2 * kPatch + i) * kSize + p % 2 * kPatch + j];
+          }
+        }
+      }
+      wanted.push_back(sum);
+    }
+  }
+  EXPECT_TRUE(Near(y, wanted, Tolerance(27)));
+}
+
+TEST(LinearTypes, OnlyWhatKernelsRead) {
+  for (const DType type : kTypes) EXPECT_TRUE(IsLinearType(type));
+  EXPECT_FALSE(IsLinearType(DType::kQ4_K));
+}
+
+}  // namespace
+}  // namespace mobilevlm

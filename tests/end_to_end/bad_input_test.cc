@@ -1,0 +1,211 @@
+// Whatever is wrong with its input, the executable says so in one line on standard error and exits with 2.
+#include <gtest/gtest.h>
+
+#include "files.h"
+#include "process.h"
+
+namespace mobilevlm::golden {
+namespace {
+
+using ::testing::Test;
+
+class BadInput : public Test {
+ protected:
+  static std::string Text() { return Path("nano-ldpv2/text.gguf"); }
+  static std::string Mmproj() { return Path("nano-ldpv2/mmproj.gguf"); }
+  static std::string Picture() { return Path("image_336.png"); }
+
+  static ProcessResult Ask(const std::string& text, const std::string& mmproj, const std::string& image,
+                           std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{"run", "-m",    text, "--mmproj", mmproj,      "--image", image,
+                                       "-p",  "What?", "-n", "2",        "--threads", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Process::Run(arguments);
+  }
+
+  // Exit code 2, nothing on standard output, one line that holds every one of `words`.
+  static void ExpectRefusal(const ProcessResult& result, const std::vector<std::string>& words) {
+    EXPECT_EQ(result.exit_code, 2) << "signal " << result.signal << "\n" << result.err;
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(result.error_lines(), 1u) << result.err;
+    EXPECT_TRUE(result.err.starts_with("mobilevlm: ")) << result.err;
+    for (const std::string& word : words) EXPECT_NE(result.err.find(word), std::string::npos) << result.err;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(BadInput, TheSameCommandWithGoodInputSucceeds) {
+  const ProcessResult result = Ask(Text(), Mmproj(), Picture());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(BadInput, MissingModelFile) {
+  ExpectRefusal(Ask("nowhere.gguf", Mmproj(), Picture()), {"nowhere.gguf"});
+  ExpectRefusal(Ask(Text(), "nowhere.gguf", Picture()), {"nowhere.gguf"});
+}
+
+TEST_F(BadInput, EmptyModelFile) {
+  const std::string empty = directory_.Write("empty.gguf", "");
+  ExpectRefusal(Ask(empty, Mmproj(), Picture()), {"empty.gguf"});
+  ExpectRefusal(Ask(Text(), empty, Picture()), {"empty.gguf"});
+}
+
+TEST_F(BadInput, DirectoryForAModel) {
+  ExpectRefusal(Ask(directory_.Path(""), Mmproj(), Picture()), {"directory"});
+}
+
+TEST_F(BadInput, TruncatedModelFile) {
+  const std::string text = Slurp(Text()), mmproj = Slurp(Mmproj());
+  for (const size_t permille : {1, 10, 500, 999}) {
+    const std::string a = directory_.Write("a.gguf", text.substr(0, text.size() * permille / 1000));
+    const std::string b = directory_.Write("b.gguf", mmproj.substr(0, mmproj.size() * permille / 1000));
+    ExpectRefusal(Ask(a, Mmproj(), Picture()), {"a.gguf"});
+    ExpectRefusal(Ask(Text(), b, Picture()), {"b.gguf"});
+  }
+}
+
+TEST_F(BadInput, OversizedTensor) {
+  std::string bytes = Slurp(Text());
+  GgufEntry(bytes, "token_embd.weight").SetFirstDimension(uint64_t{1} << 40);
+  ExpectRefusal(Ask(directory_.Write("large.gguf", bytes), Mmproj(), Picture()),
+                {"large.gguf", "token_embd"});
+}
+
+TEST_F(BadInput, FileThatIsNoGguf) {
+  ExpectRefusal(Ask(Picture(), Mmproj(), Picture()), {"GGUF"});
+  ExpectRefusal(Ask(Text(), Picture(), Picture()), {"GGUF"});
+}
+
+TEST_F(BadInput, TensorOfWrongShape) {
+  std::string bytes = Slurp(Text());
+  GgufEntry(bytes, "blk.1.ffn_gate.weight").SwapDimensions();
+  ExpectRefusal(Ask(directory_.Write("text.gguf", bytes), Mmproj(), Picture()),
+                {"blk.1.ffn_gate.weight", "wanted shape [192, 64], found [64, 192]"});
+  bytes = Slurp(Mmproj());
+  GgufEntry(bytes, "v.blk.0.ffn_up.weight").SwapDimensions();
+  ExpectRefusal(Ask(Text(), directory_.Write("mmproj.gguf", bytes), Picture()),
+                {"v.blk.0.ffn_up.weight", "wanted"});
+}
+
+TEST_F(BadInput, TensorOfWrongType) {
+  std::string bytes = Slurp(Text());
+  GgufEntry(bytes, "output_norm.weight").SetType(1);  // F16
+  ExpectRefusal(Ask(directory_.Write("text.gguf", bytes), Mmproj(), Picture()),
+                {"output_norm.weight", "wanted type F32, found F16"});
+  bytes = Slurp(Text());
+  GgufEntry(bytes, "output.weight").SetType(77);
+  ExpectRefusal(Ask(directory_.Write("text.gguf", bytes), Mmproj(), Picture()), {"output.weight", "77"});
+}
+
+TEST_F(BadInput, MissingTensor) {
+  std::string bytes = Slurp(Mmproj());
+  const size_t at = bytes.find("mm.model.mlp.2.weight");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = 'x';
+  ExpectRefusal(Ask(Text(), directory_.Write("mmproj.gguf", bytes), Picture()),
+                {"mm.model.mlp.2.weight", "missing"});
+}
+
+TEST_F(BadInput, FilesThatDoNotFitEachOther) {
+  ExpectRefusal(Ask(Text(), Path("nano80-ldp/mmproj.gguf"), Picture()), {"do not fit", "64", "160"});
+}
+
+TEST_F(BadInput, FilesSwapped) {
+  ExpectRefusal(Ask(Mmproj(), Text(), Picture()), {"general.architecture", "\"llama\"", "\"clip\""});
+}
+
+TEST_F(BadInput, OneModelFileAlone) {
+  ExpectRefusal(Process::Run({"run", "-m", Text(), "-p", "What?"}), {"--mmproj"});
+  ExpectRefusal(Process::Run({"run", "--mmproj", Mmproj(), "-p", "What?"}), {"-m"});
+}
+
+TEST_F(BadInput, NoBundledModel) {
+  const std::string variable = "MOBILEVLM_MODEL_DIR=" + directory_.Path("");
+  ExpectRefusal(Process::Run({"run", "-p", "What?"}, {.environment = {variable}}), {"no model given"});
+}
+
+TEST_F(BadInput, PictureThatIsNone) {
+  ExpectRefusal(Ask(Text(), Mmproj(), "nowhere.png"), {"nowhere.png"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Text()), {"text.gguf"});
+  ExpectRefusal(Ask(Text(), Mmproj(), directory_.Write("empty.png", "")), {"empty.png"});
+  ExpectRefusal(Ask(Text(), Mmproj(), "-"), {"standard input"});  // closed: no bytes
+}
+
+TEST_F(BadInput, TruncatedPicture) {
+  for (const std::string name : {"00_500x333.png", "04_1280x720.jpg", "09_700x699.webp"}) {
+    const std::string bytes = Slurp(Path("preprocess/" + name));
+    const std::string cut = directory_.Write(name, bytes.substr(0, bytes.size() / 2));
+    ExpectRefusal(Ask(Text(), Mmproj(), cut), {name});
+  }
+}
+
+TEST_F(BadInput, PictureWithoutPixels) {
+  const std::string png = Slurp(Picture());
+  ExpectRefusal(Ask(Text(), Mmproj(), directory_.Write("zero.png", PngOfSize(png, 0, 336))), {"zero.png"});
+  ExpectRefusal(Ask(Text(), Mmproj(), directory_.Write("zero.png", PngOfSize(png, 336, 0))), {"zero.png"});
+}
+
+TEST_F(BadInput, PictureTooLarge) {
+  const std::string large = directory_.Write("large.png", PngOfSize(Slurp(Picture()), 60000, 60000));
+  ExpectRefusal(Ask(Text(), Mmproj(), large), {"large.png", "60000"});
+}
+
+TEST_F(BadInput, PromptLongerThanTheContext) {
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--ctx", "100"}), {"positions", "context holds 100"});
+  std::string words;
+  for (int i = 0; i < 2000; ++i) words += "word ";
+  ExpectRefusal(Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "-p", words}),
+                {"context holds 2048"});
+}
+
+TEST_F(BadInput, ContextBeyondTheModel) {
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--ctx", "4096"}), {"4096", "2048"});
+}
+
+TEST_F(BadInput, MoreMarksThanPictures) {
+  ExpectRefusal(Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "-p", "What is <image>?"}),
+                {"<image>"});
+  ExpectRefusal(Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "--image", Picture(), "-p",
+                              "Is <image> like <image>?"}),
+                {"<image>"});
+}
+
+TEST_F(BadInput, Flags) {
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--no-such-flag"}), {"--no-such-flag"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--temp", "-1"}), {"temperature"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--temp", "warm"}), {"--temp", "warm"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--top-p", "1.5"}), {"top-p"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--kv", "f8"}), {"--kv", "f8"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--template", "v9"}), {"--template", "v9"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--image-mode", "stretch"}), {"--image-mode", "stretch"});
+  ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"--threads", "-3"}), {"--threads"});
+  ExpectRefusal(Process::Run({}), {"subcommand"});
+  ExpectRefusal(Process::Run({"no-such-command"}), {"no-such-command"});
+  ExpectRefusal(Process::Run({"run"}), {"--prompt"});
+}
+
+TEST_F(BadInput, UnknownIsa) {
+  const ProcessResult result = Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "-p", "What?"},
+                                            {.environment = {"MOBILEVLM_ISA=z80"}});
+  ExpectRefusal(result, {"z80", "generic"});
+}
+
+TEST_F(BadInput, Trace) {
+  const auto trace = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{
+        "trace", "-m", Text(), "--mmproj", Mmproj(), "--image", Picture(), "--out", directory_.Path("out")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Process::Run(arguments);
+  };
+  ExpectRefusal(trace({}), {"--ids-before"});
+  ExpectRefusal(trace({"-p", "What?", "--ids-before", "1,2"}), {"--ids-before"});
+  ExpectRefusal(trace({"--ids-before", "1,768"}), {"768"});
+  ExpectRefusal(trace({"--ids-before", "1,-1"}), {"-1"});
+  ExpectRefusal(trace({"-p", "What?", "-n", "5000"}), {"context"});
+  const std::string file = directory_.Write("file", "");
+  ExpectRefusal(trace({"-p", "What?", "--out", file + "/x"}), {"--out"});
+}
+
+}  // namespace
+}  // namespace mobilevlm::golden

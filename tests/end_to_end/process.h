@@ -1,0 +1,117 @@
+// Runs the executable under test as a user would: a process of its own, its output captured.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace mobilevlm::golden {
+
+struct ProcessResult {
+  int exit_code = -1;  // -1: ended by a signal
+  int signal = 0;
+  std::string out, err;
+
+  // Lines of standard error.
+  size_t error_lines() const { return static_cast<size_t>(std::count(err.begin(), err.end(), '\n')); }
+};
+
+struct ProcessOptions {
+  std::string input;                     // what standard input gives
+  std::vector<std::string> environment;  // NAME=value, added
+  bool interrupt = false;                // SIGINT as soon as the first byte of standard output arrives
+};
+
+class Process {
+ public:
+  static ProcessResult Run(const std::vector<std::string>& arguments, const ProcessOptions& options = {}) {
+    Process process(arguments, options);
+    return process.Wait(options);
+  }
+
+ private:
+  Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {
+    int in[2], out[2], err[2];
+    EXPECT_EQ(::pipe(in) | ::pipe(out) | ::pipe(err), 0);
+    // A small pipe: a talkative child waits for its reader, so an interruption always finds it at work.
+    if (options.interrupt) ::fcntl(out[1], F_SETPIPE_SZ, 4096);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(in[0], 0);
+      ::dup2(out[1], 1);
+      ::dup2(err[1], 2);
+      for (const int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) ::close(fd);
+      for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
+      std::vector<char*> argv{const_cast<char*>(MOBILEVLM_EXECUTABLE)};
+      for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(in[0]);
+    ::close(out[1]);
+    ::close(err[1]);
+    in_ = in[1];
+    out_ = out[0];
+    err_ = err[0];
+  }
+
+  ProcessResult Wait(const ProcessOptions& options) {
+    ::signal(SIGPIPE, SIG_IGN);  // the child may not read its input
+    ProcessResult result;
+    size_t sent = 0;
+    bool interrupted = false;
+    if (options.input.empty()) CloseInput();
+    while (out_ >= 0 || err_ >= 0) {
+      pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
+      ::poll(fds, 3, -1);
+      if (fds[0].revents != 0) Read(out_, result.out);
+      if (fds[1].revents != 0) Read(err_, result.err);
+      if (fds[2].revents != 0) {
+        const size_t count = std::min<size_t>(options.input.size() - sent, 4096);
+        const ssize_t n = ::write(in_, options.input.data() + sent, count);
+        if (n > 0) sent += static_cast<size_t>(n);
+        if (n <= 0 || sent == options.input.size()) CloseInput();
+      }
+      if (options.interrupt && !interrupted && !result.out.empty()) {
+        interrupted = true;
+        ::kill(pid_, SIGINT);
+        ::usleep(100'000);  // the signal is there before the pipe is drained
+      }
+    }
+    CloseInput();
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
+    return result;
+  }
+
+  void CloseInput() {
+    if (in_ >= 0) ::close(in_);
+    in_ = -1;
+  }
+  static void Read(int& fd, std::string& text) {
+    char buffer[1024];
+    const ssize_t n = ::read(fd, buffer, sizeof(buffer));
+    if (n > 0) {
+      text.append(buffer, static_cast<size_t>(n));
+    } else {
+      ::close(fd);
+      fd = -1;
+    }
+  }
+
+  pid_t pid_ = -1;
+  int in_ = -1, out_ = -1, err_ = -1;
+};
+
+}  // namespace mobilevlm::golden
