@@ -8,7 +8,8 @@ namespace mobilevlm::app {
 namespace {
 
 void AddStageFlags(CLI::App& command, const std::string& name, train::StageOptions& stage) {
-  command.add_option("--" + name + "-steps", stage.steps, "optimizer steps of this stage")->capture_default_str();
+  command.add_option("--" + name + "-steps", stage.steps, "optimizer steps of this stage")
+      ->capture_default_str();
   command.add_option("--" + name + "-lr", stage.learning_rate, "peak learning rate")->capture_default_str();
   command.add_option("--" + name + "-batch", stage.batch, "samples per step")->capture_default_str();
   command.add_option("--" + name + "-warmup", stage.warmup, "warm-up steps")->capture_default_str();
@@ -17,7 +18,8 @@ void AddStageFlags(CLI::App& command, const std::string& name, train::StageOptio
 }  // namespace
 
 void AddMiniCommand(CLI::App& app, Status& status) {
-  CLI::App* command = app.add_subcommand("mini", "the mini model: tower, language model, alignment, multi-task");
+  CLI::App* command =
+      app.add_subcommand("mini", "the mini model: tower, language model, alignment, multi-task");
   auto plan = std::make_shared<train::MiniPlan>();
   auto stages = std::make_shared<std::vector<std::string>>();
   command->footer(
@@ -26,15 +28,34 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n"
       "Ctrl-C saves and leaves; a finished stage is skipped.");
   command->add_option("--out", plan->directory, "directory of the run")->required();
-  command->add_option("--stage", *stages, "only this stage (may be repeated): tower, language, align, multitask")
+  command
+      ->add_option("--stage", *stages, "only this stage (may be repeated): tower, language, align, multitask")
       ->check(CLI::IsMember(train::MiniPlan::StageNames()));
   AddStageFlags(*command, "tower", plan->tower);
+  AddStageFlags(*command, "language", plan->language);
+  AddStageFlags(*command, "align", plan->align);
+  AddStageFlags(*command, "multitask", plan->multitask);
+  command->add_option("--projector-lr", plan->text.projector_rate, "of the align stage")
+      ->capture_default_str();
+  command->add_option("--scenes", plan->text.scenes, "training scenes with cached features")
+      ->capture_default_str();
+  command->add_option("--rounds", plan->text.most_rounds, "most questions about one scene")
+      ->capture_default_str();
+  command->add_option("--questions", plan->text.questions_per_kind, "per kind, in validation")
+      ->capture_default_str();
+  command->add_option("--kind-weight", plan->text.kind_weights,
+                      "how often a kind is asked, as KIND WEIGHT pairs");
+  command->add_option("--precision", plan->precision, "of matrix products")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->capture_default_str();
   command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")->capture_default_str();
-  command->add_option("--micro-batch", plan->micro_batch, "samples per forward pass; 0: as each stage likes it");
+  command->add_option("--micro-batch", plan->micro_batch,
+                      "samples per forward pass; 0: as each stage likes it");
   command->add_option("--loaders", plan->loaders, "threads that draw pictures")->capture_default_str();
   command->add_option("--seed", plan->seed, "of weights and data")->capture_default_str();
   command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it");
-  command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")->capture_default_str();
+  command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")
+      ->capture_default_str();
   command->callback([plan, stages, &status] { status = train::RunMini(*plan, *stages); });
 }
 

@@ -39,12 +39,12 @@ enum class ImageFit {
 };
 
 struct LoadOptions {
-  std::string text;           // GGUF file of the language model (architecture llama)
-  std::string mmproj;         // GGUF file of vision tower and projector (architecture clip)
+  std::string text = {};      // GGUF file of the language model (architecture llama)
+  std::string mmproj = {};    // GGUF file of vision tower and projector (architecture clip)
   int threads = 0;            // 0: one per CPU
   int context = 0;            // positions a session can hold; 0: what the model was trained with
   KvType kv = KvType::kF16;   // element type of the key and value cache
-  std::string isa;            // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
+  std::string isa = {};       // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
   uint64_t memory_limit = 0;  // bytes; 0: what the system has available now
 };
 
@@ -95,7 +95,7 @@ struct GenerateOptions {
   float min_p = 0.0f;
   float repetition_penalty = 1.0f;
   uint64_t seed = 0;
-  std::vector<std::string> stop;              // further stop strings; never part of the answer
+  std::vector<std::string> stop = {};         // further stop strings; never part of the answer
   const std::atomic<bool>* cancel = nullptr;  // true ends the generation at the next step
 };
 
@@ -114,15 +114,15 @@ struct Stats {
 };
 
 struct Answer {
-  std::string text;      // stripped of surrounding white space
-  std::vector<int> ids;  // as generated, without the end-of-sequence id
+  std::string text = {};  // stripped of surrounding white space
+  std::vector<int> ids;   // as generated, without the end-of-sequence id
   StopReason stop = StopReason::kEos;
   Stats stats;
 };
 
 struct SessionOptions {
   PromptTemplate chat_template = PromptTemplate::kV1;
-  std::string system;  // empty: the template's own
+  std::string system = {};  // empty: the template's own
 };
 
 namespace engine {

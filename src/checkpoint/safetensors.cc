@@ -67,8 +67,9 @@ class SafetensorsParser {
       }
     }
     MVLM_TRY(CheckTiling());
-    std::stable_sort(file_.tensors_.begin(), file_.tensors_.end(),
-              [](const NamedTensor& a, const NamedTensor& b) { return a.data.data() < b.data.data(); });
+    std::stable_sort(
+        file_.tensors_.begin(), file_.tensors_.end(),
+        [](const NamedTensor& a, const NamedTensor& b) { return a.data.data() < b.data.data(); });
     for (size_t i = 0; i < file_.tensors_.size(); ++i) file_.index_.emplace(file_.tensors_[i].name, i);
     return std::move(file_);
   }

@@ -1,5 +1,6 @@
 #include "train/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -73,6 +74,18 @@ class Averages {
 
 }  // namespace
 
+LoopOptions MakeLoopOptions(const StageOptions& stage, const std::string& name) {
+  LoopOptions loop;
+  loop.directory = stage.directory + "/" + name;
+  loop.steps = stage.steps;
+  loop.warmup = std::min(stage.warmup, stage.steps);
+  loop.floor = stage.floor;
+  loop.validate_every = stage.validate_every;
+  loop.log_every = stage.log_every;
+  loop.checkpoint_minutes = stage.checkpoint_minutes;
+  return loop;
+}
+
 Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop) {
   std::error_code error;
   std::filesystem::create_directories(options.directory, error);
@@ -108,8 +121,8 @@ Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, Stop
       if (validating) line["validation"] = stage.validate();
       validation_seconds = validating ? SecondsSince(last_log) : 0;
       log << line.dump() << std::endl;
-      const double rest = SecondsSince(start) / static_cast<double>(done - first) *
-                          static_cast<double>(options.steps - done);
+      const double rest =
+          SecondsSince(start) / static_cast<double>(done - first) * static_cast<double>(options.steps - done);
       fmt::print(stderr, "{} step {}/{} loss {:.4f} {:.1f} samples/s, {} left{}{}\n", stage.name, done,
                  options.steps, line["loss"].get<double>(), line["samples_per_second"].get<double>(),
                  Duration(rest), validating ? " " : "", validating ? line["validation"].dump() : "");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "train/mini_config.h"
 #include "train/optim.h"
 #include "train/parallel.h"
 #include "train/stop_signal.h"
@@ -18,15 +19,17 @@
 namespace mobilevlm::train {
 
 struct LoopOptions {
-  std::string directory;        // of this stage; created
+  std::string directory;  // of this stage; created
   int64_t steps = 0;
   int64_t warmup = 0;
-  double floor = 0.01;          // last learning rate relative to the peak
+  double floor = 0.01;  // last learning rate relative to the peak
   double clip = 1.0;
   int64_t log_every = 50;
   int64_t validate_every = 500;
   double checkpoint_minutes = 5;
 };
+
+LoopOptions MakeLoopOptions(const StageOptions& stage, const std::string& name);
 
 struct LoopStage {
   std::string name;

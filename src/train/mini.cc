@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include "train/loop.h"
+#include "train/modules/functional.h"
+#include "train/stages/language.h"
 #include "train/stages/tower.h"
+#include "train/stages/vision_language.h"
 #include "train/stop_signal.h"
+#include "train/tokenizer_training.h"
 #include "world/world.h"
 
 namespace mobilevlm::train {
@@ -16,15 +20,33 @@ StageOptions Complete(const MiniPlan& plan, StageOptions stage) {
   stage.loaders = plan.loaders;
   stage.seed = plan.seed;
   stage.checkpoint_minutes = plan.checkpoint_minutes;
+  stage.bfloat16 = plan.precision == "bfloat16" || (plan.precision == "auto" && HasBfloat16());
   if (plan.micro_batch > 0) stage.micro_batch = plan.micro_batch;
   if (plan.validate_every > 0) stage.validate_every = plan.validate_every;
   return stage;
 }
 
+Result<LoopEnd> RunStage(const std::string& name, const world::World& world, const MiniPlan& plan,
+                         StopSignal& stop) {
+  if (name == "tower") return TrainTower(world, plan.config, Complete(plan, plan.tower), stop);
+  const TokenizerOptions tokenizer_options{.vocabulary = plan.config.llm.vocab, .seed = plan.seed};
+  MVLM_ASSIGN(const Tokenizer tokenizer, TrainTokenizer(world, tokenizer_options, plan.directory));
+  if (name == "language") {
+    return TrainLanguage(world, tokenizer, plan.config, Complete(plan, plan.language), plan.text, stop);
+  }
+  if (name == "align") {
+    return TrainAlign(world, tokenizer, plan.config, Complete(plan, plan.align), plan.text, stop);
+  }
+  if (name == "multitask") {
+    return TrainMultitask(world, tokenizer, plan.config, Complete(plan, plan.multitask), plan.text, stop);
+  }
+  return Fail("no stage '{}'", name);
+}
+
 }  // namespace
 
 const std::vector<std::string>& MiniPlan::StageNames() {
-  static const std::vector<std::string> names{"tower"};
+  static const std::vector<std::string> names{"tower", "language", "align", "multitask"};
   return names;
 }
 
@@ -37,7 +59,7 @@ Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages) {
       fmt::print(stderr, "{}: finished already\n", name);
       continue;
     }
-    MVLM_ASSIGN(const LoopEnd end, TrainTower(world, plan.config, Complete(plan, plan.tower), stop));
+    MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
     if (end == LoopEnd::kStopped) return {};
   }
   return {};

@@ -15,6 +15,12 @@ struct MiniPlan {
   std::string directory;
   MiniConfig config;
   StageOptions tower{.steps = 20000};
+  StageOptions language{.steps = 8000, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.01};
+  StageOptions align{
+      .steps = 2000, .warmup = 100, .micro_batch = 8, .learning_rate = 2e-4, .weight_decay = 0.0};
+  StageOptions multitask{
+      .steps = 20000, .warmup = 300, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.0};
+  TextOptions text;
 
   // For all stages.
   int threads = 0;
@@ -22,6 +28,7 @@ struct MiniPlan {
   int64_t micro_batch = 0;     // 0: the stage's own
   int64_t validate_every = 0;  // 0: the stage's own
   double checkpoint_minutes = 5;
+  std::string precision = "auto";  // of matrix products: float32, bfloat16, auto (bfloat16 where native)
   uint64_t seed = 1;
 };
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "schema/config.h"
+#include "text/tokenizer.h"
 
 namespace mobilevlm::train {
 
@@ -29,15 +31,28 @@ struct MiniConfig {
                 .vocab = 2048,
                 .context = 512,
                 .rms_eps = 1e-6f};
+
+  ProjectorConfig projector() const {
+    return {.type = ProjectorType::kLdpV2,
+            .vision_hidden = vision.hidden,
+            .hidden = llm.hidden,
+            .grid = vision.grid()};
+  }
+  // The decoder with as many tokens as the tokenizer really has.
+  LlmConfig LlmWith(const Tokenizer& tokenizer) const {
+    LlmConfig result = llm;
+    result.vocab = tokenizer.size();
+    return result;
+  }
 };
 
 // What every stage needs to know about its run.
 struct StageOptions {
-  std::string directory = {};   // of the whole run; a stage uses directory/<stage>
+  std::string directory = {};  // of the whole run; a stage uses directory/<stage>
   int64_t steps = 0;
   int64_t warmup = 500;
-  int64_t batch = 32;           // samples per step
-  int64_t micro_batch = 8;      // samples per forward pass
+  int64_t batch = 32;       // samples per step
+  int64_t micro_batch = 8;  // samples per forward pass
   double learning_rate = 1e-3;
   double weight_decay = 0.05;
   double floor = 0.01;
@@ -46,8 +61,19 @@ struct StageOptions {
   int64_t log_every = 50;
   double checkpoint_minutes = 5;
   uint64_t seed = 1;
-  int threads = 0;              // 0: one per CPU
-  int loaders = 1;              // threads that draw pictures
+  int threads = 0;        // 0: one per CPU
+  int loaders = 1;        // threads that draw pictures
+  bool bfloat16 = false;  // matrix products in bfloat16
+};
+
+// The numbers of the text stages besides StageOptions.
+struct TextOptions {
+  int64_t scenes = 30000;                           // training scenes with cached features
+  int64_t questions_per_kind = 128;                 // in validation
+  int most_rounds = 6;                              // questions about one scene, 1 to this many
+  double caption_share = 0.25;                      // of the language stage's samples
+  double projector_rate = 1e-3;                     // learning rate of the projector
+  std::map<std::string, double> kind_weights = {};  // how often a kind is asked; absent: 1
 };
 
 }  // namespace mobilevlm::train

@@ -39,10 +39,10 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups) : groups_(std::move(gro
     std::vector<torch::Tensor> tensors;
     for (const auto& [name, tensor] : group.parameters) tensors.push_back(tensor);
     parameters_.insert(parameters_.end(), tensors.begin(), tensors.end());
-    torch_groups.emplace_back(tensors, std::make_unique<torch::optim::AdamWOptions>(
-                                           torch::optim::AdamWOptions(group.learning_rate)
-                                               .betas({0.9, 0.98})
-                                               .weight_decay(group.weight_decay)));
+    torch_groups.emplace_back(
+        tensors, std::make_unique<torch::optim::AdamWOptions>(torch::optim::AdamWOptions(group.learning_rate)
+                                                                  .betas({0.9, 0.98})
+                                                                  .weight_decay(group.weight_decay)));
   }
   adamw_ = std::make_unique<torch::optim::AdamW>(torch_groups, torch::optim::AdamWOptions());
 }

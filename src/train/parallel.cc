@@ -3,10 +3,13 @@
 #include <exception>
 
 #include "base/check.h"
+#include "train/modules/functional.h"
 
 namespace mobilevlm::train {
 
-DataParallel::DataParallel(int threads) : pool_(threads) { at::set_num_threads(1); }
+DataParallel::DataParallel(int threads, bool bfloat16) : pool_(threads), bfloat16_(bfloat16) {
+  at::set_num_threads(1);
+}
 
 StepLoss DataParallel::Step(const std::vector<torch::Tensor>& parameters, size_t micro_batches,
                             const std::function<MicroLoss(size_t)>& forward) {
@@ -16,6 +19,7 @@ StepLoss DataParallel::Step(const std::vector<torch::Tensor>& parameters, size_t
   std::vector<std::exception_ptr> errors(micro_batches);
   pool_.ParallelFor(micro_batches, [&](size_t i) {
     try {
+      const Bfloat16Guard precision(bfloat16_);
       losses[i] = forward(i);
       gradients[i] = torch::autograd::grad({losses[i].loss}, parameters, {}, /*retain_graph=*/false,
                                            /*create_graph=*/false, /*allow_unused=*/true);
@@ -57,7 +61,8 @@ void DataParallel::ForEach(size_t n, const std::function<void(size_t)>& body) {
   std::vector<std::exception_ptr> errors(n);
   pool_.ParallelFor(n, [&](size_t i) {
     try {
-      torch::NoGradGuard guard;
+      const torch::NoGradGuard no_gradients;
+      const Bfloat16Guard precision(bfloat16_);
       body(i);
     } catch (...) {
       errors[i] = std::current_exception();

@@ -34,8 +34,8 @@ struct StepLoss {
 
 class DataParallel {
  public:
-  // threads 0: one per CPU.
-  explicit DataParallel(int threads);
+  // threads 0: one per CPU. `bfloat16`: matrix products as under a Bfloat16Guard.
+  DataParallel(int threads, bool bfloat16);
 
   int threads() const { return pool_.threads(); }
 
@@ -48,6 +48,7 @@ class DataParallel {
 
  private:
   ThreadPool pool_;
+  bool bfloat16_;
 };
 
 }  // namespace mobilevlm::train

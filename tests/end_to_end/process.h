@@ -25,9 +25,9 @@ struct ProcessResult {
 };
 
 struct ProcessOptions {
-  std::string input;                     // what standard input gives
-  std::vector<std::string> environment;  // NAME=value, added
-  bool interrupt = false;                // SIGINT as soon as the first byte of standard output arrives
+  std::string input = {};                     // what standard input gives
+  std::vector<std::string> environment = {};  // NAME=value, added
+  bool interrupt = false;                     // SIGINT as soon as the first byte of standard output arrives
 };
 
 class Process {

@@ -13,8 +13,8 @@ int CoveringThing(const world::LabelMap& labels, int left, int top, int patch, s
   std::fill(votes.begin(), votes.end(), 0);
   for (int y = top; y < top + patch; ++y) {
     for (int x = left; x < left + patch; ++x) {
-      const int thing = labels.thing[static_cast<size_t>(y) * static_cast<size_t>(labels.side) +
-                                     static_cast<size_t>(x)];
+      const int thing =
+          labels.thing[static_cast<size_t>(y) * static_cast<size_t>(labels.side) + static_cast<size_t>(x)];
       if (thing >= 0) ++votes[static_cast<size_t>(thing)];
     }
   }
@@ -31,8 +31,8 @@ struct TargetRows {
   float* offsets;
 };
 
-void FillTargets(const world::Scene& scene, const world::LabelMap& labels, const CoverClasses& classes, int grid,
-                 const TargetRows& rows) {
+void FillTargets(const world::Scene& scene, const world::LabelMap& labels, const CoverClasses& classes,
+                 int grid, const TargetRows& rows) {
   const int patch = labels.side / grid;
   std::vector<int> votes(scene.things.size());
   for (int row = 0; row < grid; ++row) {
@@ -88,7 +88,9 @@ int CoverClasses::OfThing(const world::Thing& thing) const {
 
 TowerBatch TowerBatch::Slice(int64_t begin, int64_t end) const {
   const int64_t patches = cover.size(0) / batch();
-  const auto rows = [&](const torch::Tensor& tensor) { return tensor.slice(0, begin * patches, end * patches); };
+  const auto rows = [&](const torch::Tensor& tensor) {
+    return tensor.slice(0, begin * patches, end * patches);
+  };
   return {pixels.slice(0, begin, end), rows(cover), rows(colour), rows(centre), rows(value), rows(offsets)};
 }
 
@@ -97,7 +99,8 @@ void NormalisePixels(const Image& picture, const ImageConfig& image, std::span<f
   MVLM_CHECK(out.size() == 3 * plane, "{} elements for {} pixels", out.size(), plane);
   for (size_t c = 0; c < 3; ++c) {
     for (size_t i = 0; i < plane; ++i) {
-      out[c * plane + i] = (static_cast<float>(picture.rgb[3 * i + c]) / 255.0f - image.mean[c]) / image.std[c];
+      out[c * plane + i] =
+          (static_cast<float>(picture.rgb[3 * i + c]) / 255.0f - image.mean[c]) / image.std[c];
     }
   }
 }
@@ -108,22 +111,22 @@ TowerBatch MakeTowerBatch(const world::World& world, std::span<const world::Scen
   const int64_t batch = static_cast<int64_t>(scenes.size()), side = image.image_size;
   const int64_t patches = static_cast<int64_t>(grid) * grid;
   const auto integers = torch::TensorOptions().dtype(torch::kInt64);
-  TowerBatch result{torch::empty({batch, 3, side, side}),
-                    torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches, 4})};
+  TowerBatch result{torch::empty({batch, 3, side, side}),      torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches}, integers), torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches}, integers), torch::empty({batch * patches, 4})};
   for (int64_t i = 0; i < batch; ++i) {
     const world::Scene& scene = scenes[static_cast<size_t>(i)];
     const world::Rendered rendered = world.Render(scene);
-    MVLM_CHECK(rendered.picture.width == side && rendered.labels.side == side, "the world draws another size");
+    MVLM_CHECK(rendered.picture.width == side && rendered.labels.side == side,
+               "the world draws another size");
     const size_t elements = static_cast<size_t>(3 * side * side);
-    NormalisePixels(rendered.picture, image, {result.pixels.data_ptr<float>() + i * 3 * side * side, elements});
-    FillTargets(scene, rendered.labels, classes, grid,
-                {result.cover.data_ptr<int64_t>() + i * patches, result.colour.data_ptr<int64_t>() + i * patches,
-                 result.centre.data_ptr<int64_t>() + i * patches, result.value.data_ptr<int64_t>() + i * patches,
-                 result.offsets.data_ptr<float>() + i * patches * 4});
+    NormalisePixels(rendered.picture, image,
+                    {result.pixels.data_ptr<float>() + i * 3 * side * side, elements});
+    FillTargets(
+        scene, rendered.labels, classes, grid,
+        {result.cover.data_ptr<int64_t>() + i * patches, result.colour.data_ptr<int64_t>() + i * patches,
+         result.centre.data_ptr<int64_t>() + i * patches, result.value.data_ptr<int64_t>() + i * patches,
+         result.offsets.data_ptr<float>() + i * patches * 4});
   }
   return result;
 }

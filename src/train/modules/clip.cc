@@ -77,9 +77,9 @@ ClipEmbeddingsImpl::ClipEmbeddingsImpl(const VisionConfig& config)
     : patch_(config.patch_size),
       class_embedding_(register_parameter("class_embedding", torch::randn({config.hidden}) * kInitStd)),
       patch_embedding_(register_module(
-          "patch_embedding",
-          torch::nn::Conv2d(
-              torch::nn::Conv2dOptions(3, config.hidden, config.patch_size).stride(config.patch_size).bias(false)))),
+          "patch_embedding", torch::nn::Conv2d(torch::nn::Conv2dOptions(3, config.hidden, config.patch_size)
+                                                   .stride(config.patch_size)
+                                                   .bias(false)))),
       position_embedding_(
           register_module("position_embedding", torch::nn::Embedding(config.patches() + 1, config.hidden))) {
   torch::NoGradGuard guard;
@@ -103,10 +103,9 @@ torch::Tensor ClipEmbeddingsImpl::forward(const torch::Tensor& pixels) {
 }
 
 ClipVisionTowerImpl::ClipVisionTowerImpl(const VisionConfig& config)
-    : config_(config),
-      embeddings_(config),
-      pre_layrnorm_(NormOptions(config)) {
-  MVLM_CHECK(config.stored_layers == config.used_layers, "a tower in training stores exactly the blocks it runs");
+    : config_(config), embeddings_(config), pre_layrnorm_(NormOptions(config)) {
+  MVLM_CHECK(config.stored_layers == config.used_layers,
+             "a tower in training stores exactly the blocks it runs");
   // The official checkpoint nests twice: vision_tower.vision_tower.vision_model (facts of the HF format).
   const auto outer = std::make_shared<torch::nn::Module>("CLIPVisionModel");
   const auto inner = std::make_shared<torch::nn::Module>("CLIPVisionTransformer");

@@ -80,7 +80,8 @@ torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const 
 }
 
 RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base) {
-  const torch::Tensor exponent = torch::arange(0, head_dim, 2, torch::kFloat64) / static_cast<double>(head_dim);
+  const torch::Tensor exponent =
+      torch::arange(0, head_dim, 2, torch::kFloat64) / static_cast<double>(head_dim);
   const torch::Tensor inverse = torch::pow(base, -exponent);
   const torch::Tensor angle = torch::outer(torch::arange(tokens, torch::kFloat64), inverse);
   const torch::Tensor both = torch::cat({angle, angle}, 1);  // [tokens, head_dim]

@@ -42,7 +42,8 @@ TowerHeadsImpl::TowerHeadsImpl(int64_t hidden, const CoverClasses& classes)
 
 TowerHeadsImpl::Output TowerHeadsImpl::forward(const torch::Tensor& features) {
   const torch::Tensor x = norm_->forward(features.reshape({-1, features.size(2)}));
-  return {cover_->forward(x), colour_->forward(x), centre_->forward(x), value_->forward(x), offsets_->forward(x)};
+  return {cover_->forward(x), colour_->forward(x), centre_->forward(x), value_->forward(x),
+          offsets_->forward(x)};
 }
 
 SupervisedTowerImpl::SupervisedTowerImpl(const VisionConfig& config, const CoverClasses& classes)
@@ -60,8 +61,8 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   const torch::Tensor colour =
       CrossEntropy(out.colour, batch.colour,
                    ClassWeights(classes_.colours + 1, classes_.no_colour(), 1.0f, kForegroundWeight));
-  const torch::Tensor centre = CrossEntropy(out.centre, batch.centre,
-                                            ClassWeights(classes_.count(), background, 1.0f, kCentreWeight));
+  const torch::Tensor centre =
+      CrossEntropy(out.centre, batch.centre, ClassWeights(classes_.count(), background, 1.0f, kCentreWeight));
   const torch::Tensor value =
       CrossEntropy(out.value, batch.value, ClassWeights(kBarValues, 0, kNoBarWeight, kBarWeight));
   const torch::Tensor mask = foreground.to(torch::kFloat32).unsqueeze(1);
@@ -89,12 +90,14 @@ void SupervisedTowerImpl::Accuracy::Add(const Accuracy& other) {
 SupervisedTowerImpl::Accuracy SupervisedTowerImpl::Measure(const TowerBatch& batch) {
   const TowerHeadsImpl::Output out = heads_->forward(tower_->forward(batch.pixels));
   const int background = classes_.background();
-  const torch::Tensor character = batch.cover.ge(classes_.objects + classes_.shapes)
-                                      .logical_and(batch.cover.lt(classes_.bar()));
+  const torch::Tensor character =
+      batch.cover.ge(classes_.objects + classes_.shapes).logical_and(batch.cover.lt(classes_.bar()));
   Accuracy a;
   std::tie(a.cover_right, a.cover_asked) = Right(out.cover, batch.cover, batch.cover.ne(background));
-  std::tie(a.background_right, a.background_asked) = Right(out.cover, batch.cover, batch.cover.eq(background));
-  std::tie(a.colour_right, a.colour_asked) = Right(out.colour, batch.colour, batch.colour.ne(classes_.no_colour()));
+  std::tie(a.background_right, a.background_asked) =
+      Right(out.cover, batch.cover, batch.cover.eq(background));
+  std::tie(a.colour_right, a.colour_asked) =
+      Right(out.colour, batch.colour, batch.colour.ne(classes_.no_colour()));
   std::tie(a.centre_right, a.centre_asked) = Right(out.centre, batch.centre, batch.centre.ne(background));
   std::tie(a.character_right, a.character_asked) = Right(out.cover, batch.cover, character);
   std::tie(a.value_right, a.value_asked) = Right(out.value, batch.value, batch.value.ne(0));

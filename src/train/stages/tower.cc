@@ -11,9 +11,11 @@
 namespace mobilevlm::train {
 namespace {
 
-std::vector<world::Scene> Scenes(const world::World& world, world::Split split, int64_t first, int64_t count) {
+std::vector<world::Scene> Scenes(const world::World& world, world::Split split, int64_t first,
+                                 int64_t count) {
   std::vector<world::Scene> scenes;
-  for (int64_t i = 0; i < count; ++i) scenes.push_back(world.MakeScene(split, static_cast<uint64_t>(first + i)));
+  for (int64_t i = 0; i < count; ++i)
+    scenes.push_back(world.MakeScene(split, static_cast<uint64_t>(first + i)));
   return scenes;
 }
 
@@ -32,7 +34,7 @@ nlohmann::json Report(const SupervisedTowerImpl::Accuracy& a) {
 Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, const StageOptions& options,
                            StopSignal& stop) {
   torch::manual_seed(options.seed);
-  DataParallel parallel(options.threads);
+  DataParallel parallel(options.threads, options.bfloat16);
   const CoverClasses classes(world.vocabulary());
   SupervisedTower model(config.vision, classes);
   Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay));
@@ -52,7 +54,8 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
   stage.start = [&](int64_t first) {
     batches = std::make_unique<Prefetcher<TowerBatch>>(
         first, options.steps, options.loaders, 2 * options.loaders + 2, [&](int64_t step) {
-          return MakeTowerBatch(world, Scenes(world, world::Split::kTrain, step * options.batch, options.batch),
+          return MakeTowerBatch(world,
+                                Scenes(world, world::Split::kTrain, step * options.batch, options.batch),
                                 config.image, grid);
         });
     for (int64_t at = 0; at < options.validation_samples; at += micro) {
@@ -76,15 +79,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
     return Report(total);
   };
 
-  LoopOptions loop;
-  loop.directory = options.directory + "/tower";
-  loop.steps = options.steps;
-  loop.warmup = options.warmup;
-  loop.floor = options.floor;
-  loop.validate_every = options.validate_every;
-  loop.log_every = options.log_every;
-  loop.checkpoint_minutes = options.checkpoint_minutes;
-  return RunLoop(stage, loop, stop);
+  return RunLoop(stage, MakeLoopOptions(options, stage.name), stop);
 }
 
 }  // namespace mobilevlm::train

@@ -1,0 +1,48 @@
+// Token sequences with picture places and labels, padded into batches.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "prompt/assemble.h"
+
+namespace mobilevlm::train {
+
+// One sequence with the picture's places already opened: `visual` of them from image_start on, id 0 there.
+struct TokenSample {
+  std::vector<int> ids;
+  std::vector<uint8_t> supervised;  // 1: the loss counts this id
+  int image_start = -1;             // -1: no picture
+};
+
+// Assembles the turns and opens `visual` places at the one picture.
+Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate chat_template,
+                                    const std::vector<Turn>& turns, int visual);
+
+// Padded on the right with id 0; a causal decoder never looks there.
+struct TokenBatch {
+  int64_t batch = 0;
+  int64_t tokens = 0;         // of the longest sample
+  torch::Tensor ids;          // [batch * tokens], int64
+  torch::Tensor image_rows;   // [visual tokens of all samples] rows that pictures take, int64
+  torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id
+  torch::Tensor targets;      // [supervised] the ids
+  std::vector<int> samples;   // [supervised] which sample each belongs to
+};
+TokenBatch Collate(std::span<const TokenSample> samples, int visual);
+
+// What one forward pass of the language model sees: text, and either features of pictures or, while the
+// model is pre-trained without pictures, the words of each cell.
+struct MicroBatch {
+  TokenBatch text;
+  torch::Tensor features;      // [batch, patches, vision hidden], or undefined
+  torch::Tensor cell_ids;      // [words of all cells], int64, or undefined
+  torch::Tensor cell_offsets;  // [batch * visual] first word of each cell, int64
+};
+
+}  // namespace mobilevlm::train

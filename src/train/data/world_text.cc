@@ -1,0 +1,75 @@
+#include "train/data/world_text.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace mobilevlm::train {
+
+WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
+                     std::map<std::string, double> kind_weights)
+    : world_(world),
+      tokenizer_(tokenizer),
+      visual_(visual),
+      grid_(static_cast<int>(std::lround(std::sqrt(visual)))),
+      context_(context),
+      kind_weights_(std::move(kind_weights)) {
+  MVLM_CHECK(grid_ * grid_ == visual, "{} visual tokens are no square", visual);
+}
+
+TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const {
+  auto sample = MakeTokenSample(tokenizer_, chat_template, turns, visual_);
+  MVLM_CHECK(sample.has_value(), "{}", sample.error().message);
+  return std::move(*sample);
+}
+
+TokenSample WorldText::Caption(const world::Scene& scene) const {
+  return Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
+}
+
+TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& random) const {
+  const int every_kind = static_cast<int>(world::Kinds().size());
+  std::vector<world::Question> questions = world_.AskAbout(scene, every_kind, random);
+  // Weighted choice without replacement: the smallest of Exp(1) / weight (Efraimidis and Spirakis 2006).
+  std::vector<std::pair<double, size_t>> order;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const auto weight = kind_weights_.find(questions[i].kind);
+    const double value = weight == kind_weights_.end() ? 1.0 : weight->second;
+    const double waiting = -std::log(1.0 - random.Uniform());
+    if (value > 0) order.emplace_back(waiting / value, i);
+  }
+  std::sort(order.begin(), order.end());
+  MVLM_CHECK(!order.empty(), "a scene without questions");
+
+  std::vector<Turn> turns;
+  TokenSample sample;
+  for (const auto& [key, i] : order) {
+    if (static_cast<int>(turns.size()) == rounds) break;
+    turns.push_back(
+        {.user = questions[i].question, .assistant = questions[i].answer, .images = turns.empty() ? 1 : 0});
+    TokenSample longer = Make(ChatTemplate::kV1, turns);
+    if (static_cast<int>(longer.ids.size()) > context_) break;
+    sample = std::move(longer);
+  }
+  MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
+  return sample;
+}
+
+TokenSample WorldText::Single(const world::Scene& scene, const std::string& kind, Random& random) const {
+  const world::Question question = world_.Ask(scene, kind, random);
+  return Make(ChatTemplate::kV1, {{.user = question.question, .assistant = question.answer, .images = 1}});
+}
+
+std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const {
+  std::vector<std::vector<int>> cells;
+  for (const std::vector<std::string>& words : world_.CellWords(scene, grid_)) {
+    std::vector<int>& ids = cells.emplace_back();
+    for (const std::string& word : words) ids.push_back(tokenizer_.Encode(word).front());
+    if (ids.empty()) ids.push_back(tokenizer_.Encode(".").back());
+  }
+  MVLM_CHECK(static_cast<int>(cells.size()) == visual_, "{} cells, {} places", cells.size(), visual_);
+  return cells;
+}
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,48 @@
+// Conversations about scenes of the mini world as training samples.
+//
+// Everything is a pure function of (scene, random state). Thread contract: const, concurrent calls are fine.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "text/tokenizer.h"
+#include "train/data/token_batch.h"
+#include "world/world.h"
+
+namespace mobilevlm::train {
+
+// `visual` places per picture, a square number.
+class WorldText {
+ public:
+  WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
+            std::map<std::string, double> kind_weights);
+
+  // Stage 1: picture, caption (plain template).
+  TokenSample Caption(const world::Scene& scene) const;
+  // Stage 2: up to `rounds` questions of different kinds with their answers (v1 template), heavier kinds
+  // more often; rounds that the context has no room for are left out.
+  TokenSample Dialogue(const world::Scene& scene, int rounds, Random& random) const;
+  // One question of one kind.
+  TokenSample Single(const world::Scene& scene, const std::string& kind, Random& random) const;
+
+  // For every place of the picture the ids of the words in its cell (first piece of each), never none: an
+  // empty cell holds the piece of ".".
+  std::vector<std::vector<int>> Cells(const world::Scene& scene) const;
+
+  int visual() const { return visual_; }
+
+ private:
+  TokenSample Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const;
+
+  const world::World& world_;
+  const Tokenizer& tokenizer_;
+  int visual_;
+  int grid_;
+  int context_;
+  std::map<std::string, double> kind_weights_;
+};
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,25 @@
+// The lightweight down-sample projector of MobileVLM V2 (vision_projector.py: LDPNetV2Projector).
+#pragma once
+
+#include <torch/torch.h>
+
+#include "schema/config.h"
+
+namespace mobilevlm::train {
+
+// mlp.mlp.{0,2}: linear, exact GELU, linear; 2x2 mean; peg.peg.0: depthwise 3x3 convolution plus its input.
+class LdpNetV2ProjectorImpl : public torch::nn::Module {
+ public:
+  explicit LdpNetV2ProjectorImpl(const ProjectorConfig& config);
+
+  // [batch, patches, vision hidden] -> [batch, patches / 4, hidden]
+  torch::Tensor forward(const torch::Tensor& features);
+
+ private:
+  ProjectorConfig config_;
+  torch::nn::Linear first_, second_;
+  torch::nn::Conv2d peg_;
+};
+TORCH_MODULE(LdpNetV2Projector);
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,76 @@
+#include "train/modules/mobilevlm.h"
+
+#include "base/check.h"
+
+namespace mobilevlm::train {
+
+MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
+    : config_(config),
+      rope_(MakeRopeTables(config.llm.context, config.llm.head_dim, config.llm.rope_base)),
+      embed_tokens_(config.llm.vocab, config.llm.hidden),
+      norm_(config.llm.hidden, config.llm.rms_eps),
+      lm_head_(torch::nn::LinearOptions(config.llm.hidden, config.llm.vocab).bias(false)) {
+  constexpr double kInitStd = 0.02;
+  {
+    torch::NoGradGuard guard;
+    embed_tokens_->weight.normal_(0.0, kInitStd);
+    lm_head_->weight.normal_(0.0, kInitStd);
+  }
+  for (int i = 0; i < config.llm.layers; ++i) layers_->push_back(LlamaBlock(config.llm));
+  const auto model = std::make_shared<torch::nn::Module>("MobileLlamaModel");
+  register_module("model", model);
+  model->register_module("embed_tokens", embed_tokens_);
+  model->register_module("layers", layers_);
+  model->register_module("norm", norm_);
+  register_module("lm_head", lm_head_);
+  if (config.vision) {
+    tower_ = ClipVisionTower(*config.vision);
+    model->register_module("vision_tower", tower_);
+  }
+  if (config.projector) {
+    projector_ = LdpNetV2Projector(*config.projector);
+    model->register_module("mm_projector", projector_);
+  }
+}
+
+torch::Tensor MobileVlmImpl::Visual(const MicroBatch& batch) {
+  if (batch.features.defined()) return projector_->forward(batch.features).view({-1, config_.llm.hidden});
+  constexpr int64_t kSum = 0;
+  return std::get<0>(torch::embedding_bag(embed_tokens_->weight, batch.cell_ids, batch.cell_offsets,
+                                          /*scale_grad_by_freq=*/false, kSum));
+}
+
+torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual) {
+  MVLM_CHECK(text.tokens <= config_.llm.context, "{} tokens in a context of {}", text.tokens,
+             config_.llm.context);
+  torch::Tensor x = torch::embedding(embed_tokens_->weight, text.ids);
+  if (text.image_rows.numel() > 0) x = x.index_copy(0, text.image_rows, visual);
+  const RopeTables rope{rope_.cos.slice(0, 0, text.tokens), rope_.sin.slice(0, 0, text.tokens)};
+  for (const auto& layer : *layers_) x = layer->as<LlamaBlock>()->forward(x, text.batch, rope);
+  return norm_->forward(x);
+}
+
+torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) { return Linear(hidden, lm_head_->weight); }
+
+MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
+  const torch::Tensor hidden = Hidden(batch.text, Visual(batch));
+  const torch::Tensor logits = Logits(hidden.index_select(0, batch.text.source_rows));
+  MicroLoss result;
+  result.loss = torch::nn::functional::cross_entropy(logits, batch.text.targets);
+  result.weight = static_cast<double>(batch.text.targets.numel());
+  result.parts = {logits.detach().argmax(1).eq(batch.text.targets).to(torch::kFloat32).mean().item<double>()};
+  return result;
+}
+
+std::vector<uint8_t> MobileVlmImpl::ExactMatch(const MicroBatch& batch) {
+  const torch::Tensor hidden = Hidden(batch.text, Visual(batch));
+  const torch::Tensor logits = Logits(hidden.index_select(0, batch.text.source_rows));
+  const torch::Tensor right = logits.argmax(1).eq(batch.text.targets);
+  std::vector<uint8_t> match(static_cast<size_t>(batch.text.batch), 1);
+  for (size_t i = 0; i < batch.text.samples.size(); ++i) {
+    if (!right[static_cast<int64_t>(i)].item<bool>()) match[static_cast<size_t>(batch.text.samples[i])] = 0;
+  }
+  return match;
+}
+
+}  // namespace mobilevlm::train

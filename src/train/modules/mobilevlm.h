@@ -1,0 +1,61 @@
+// The whole model for training (mobilevlm.py: MobileLlamaForCausalLM): tower, projector, decoder.
+//
+// named_parameters() is the official state dict. Tower and projector may be left out: the language stage
+// has neither, and the stages with cached features have no tower.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <optional>
+#include <vector>
+
+#include "schema/config.h"
+#include "train/data/token_batch.h"
+#include "train/modules/clip.h"
+#include "train/modules/ldp.h"
+#include "train/modules/llama.h"
+#include "train/parallel.h"
+
+namespace mobilevlm::train {
+
+struct MobileVlmConfig {
+  LlmConfig llm;
+  std::optional<ProjectorConfig> projector;
+  std::optional<VisionConfig> vision;
+};
+
+class MobileVlmImpl : public torch::nn::Module {
+ public:
+  explicit MobileVlmImpl(const MobileVlmConfig& config);
+
+  // The places of the pictures, [visual tokens of all samples, hidden]: the projector over the features,
+  // or for each cell the sum of its words' embeddings.
+  torch::Tensor Visual(const MicroBatch& batch);
+  // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
+  // [batch * tokens, hidden].
+  torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual);
+  torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
+
+  // Mean cross entropy over the supervised ids; weight = their number.
+  MicroLoss Loss(const MicroBatch& batch);
+  // For each sample: are all its supervised ids the most likely ones given what comes before? That is
+  // what greedy decoding would print.
+  std::vector<uint8_t> ExactMatch(const MicroBatch& batch);
+
+  ClipVisionTower& tower() { return tower_; }
+  LdpNetV2Projector& projector() { return projector_; }
+  const MobileVlmConfig& config() const { return config_; }
+
+ private:
+  MobileVlmConfig config_;
+  RopeTables rope_;  // for the whole context
+  torch::nn::Embedding embed_tokens_;
+  torch::nn::ModuleList layers_;
+  RmsNorm norm_;
+  torch::nn::Linear lm_head_;
+  ClipVisionTower tower_{nullptr};
+  LdpNetV2Projector projector_{nullptr};
+};
+TORCH_MODULE(MobileVlm);
+
+}  // namespace mobilevlm::train

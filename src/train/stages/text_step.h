@@ -1,0 +1,39 @@
+// What the three text stages share: a step's samples, cut into micro-batches of similar length.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "train/data/world_text.h"
+#include "train/loop.h"
+#include "train/mini_config.h"
+#include "train/modules/mobilevlm.h"
+#include "train/parallel.h"
+#include "train/prefetch.h"
+
+namespace mobilevlm::train {
+
+struct TextItem {
+  TokenSample sample;
+  int64_t scene = 0;                    // index into cached features, or
+  std::vector<std::vector<int>> cells;  // the words of each cell
+};
+
+// Fills what stands for the pictures of these items.
+using FillVisual = std::function<void(std::span<const TextItem> items, MicroBatch& batch)>;
+
+// Sorts the items by length, longest first, and cuts them every `micro` items.
+std::vector<MicroBatch> CutByLength(std::vector<TextItem> items, int64_t micro, int visual,
+                                    const FillVisual& fill);
+
+// Words of cells as embedding-bag input.
+void FillCells(std::span<const TextItem> items, MicroBatch& batch);
+
+// Runs the loop of a text stage. `items(step)` is a pure function.
+Result<LoopEnd> RunTextStage(const std::string& name, MobileVlm& model, Optimizer& optimizer,
+                             const StageOptions& options, int visual,
+                             const std::function<std::vector<TextItem>(int64_t)>& items,
+                             const FillVisual& fill, const std::function<nlohmann::json()>& validate,
+                             DataParallel& parallel, StopSignal& stop);
+
+}  // namespace mobilevlm::train

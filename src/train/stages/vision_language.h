@@ -1,0 +1,24 @@
+// Stages 1 and 2 of the paper at mini scale, on cached features of the frozen tower.
+//
+// align:     captions, plain template; projector at its own learning rate, whole decoder trained.
+// multitask: questions of all kinds, v1 template, 1 to `most_rounds` rounds; projector and decoder trained.
+#pragma once
+
+#include "base/result.h"
+#include "text/tokenizer.h"
+#include "train/loop.h"
+#include "train/mini_config.h"
+#include "world/world.h"
+
+namespace mobilevlm::train {
+
+// Starts from directory/tower and directory/language, writes directory/align.
+Result<LoopEnd> TrainAlign(const world::World& world, const Tokenizer& tokenizer, const MiniConfig& config,
+                           const StageOptions& options, const TextOptions& text_options, StopSignal& stop);
+
+// Starts from directory/tower and directory/align, writes directory/multitask.
+Result<LoopEnd> TrainMultitask(const world::World& world, const Tokenizer& tokenizer,
+                               const MiniConfig& config, const StageOptions& options,
+                               const TextOptions& text_options, StopSignal& stop);
+
+}  // namespace mobilevlm::train
