@@ -29,7 +29,8 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       "Ctrl-C saves and leaves; a finished stage is skipped.");
   command->add_option("--out", plan->directory, "directory of the run")->required();
   command
-      ->add_option("--stage", *stages, "only this stage (may be repeated): tower, language, align, multitask")
+      ->add_option("--stage", *stages,
+                   "only this stage (may be repeated): tower, language, align, multitask, export")
       ->check(CLI::IsMember(train::MiniPlan::StageNames()));
   AddStageFlags(*command, "tower", plan->tower);
   AddStageFlags(*command, "language", plan->language);
@@ -47,6 +48,9 @@ void AddMiniCommand(CLI::App& app, Status& status) {
                       "how often a kind is asked, as KIND WEIGHT pairs");
   command->add_option("--precision", plan->precision, "of matrix products")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->capture_default_str();
+  command->add_option("--export-type", plan->export_type, "of the weights in DIR/hf")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
   command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")->capture_default_str();
   command->add_option("--micro-batch", plan->micro_batch,

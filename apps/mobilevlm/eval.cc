@@ -5,11 +5,10 @@
 #include <cstdio>
 #include <memory>
 
-#include "base/random.h"
 #include "commands.h"
 #include "eval/suite.h"
 #include "mobilevlm/mobilevlm.h"
-#include "world/world.h"
+#include "world/dataset.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -37,23 +36,19 @@ class WorldSuite {
     const std::string& kind = kinds_[next_ / per_kind_];
     const uint64_t index = next_ % per_kind_;
     ++next_;
-    const world::Scene scene = world_.MakeScene(split_, kind, index);
-    Random random = Random::Stream(kQuestionSeed, index);
-    const world::Question question = world_.Ask(scene, kind, random);
-    world::Rendered rendered = world_.Render(scene);
+    const world::Sample sample = world::MakeSample(world_, split_, kind, index);
+    world::Rendered rendered = world_.Render(sample.scene);
     eval::SuiteItem item;
     item.kind = kind;
     item.chance = world::ChanceOf(kind);
     item.picture =
         Picture::FromRgb(rendered.picture.width, rendered.picture.height, std::move(rendered.picture.rgb));
-    item.question = question.question;
-    item.answer = question.answer;
+    item.question = sample.question.question;
+    item.answer = sample.question.answer;
     return item;
   }
 
  private:
-  static constexpr uint64_t kQuestionSeed = 20240206;  // fixed for ever: it names the test questions
-
   const world::World& world_;
   world::Split split_;
   std::vector<std::string> kinds_;
@@ -61,15 +56,8 @@ class WorldSuite {
   uint64_t next_ = 0;
 };
 
-Result<world::Split> ParseSplit(const std::string& name) {
-  if (name == "train") return world::Split::kTrain;
-  if (name == "validation") return world::Split::kValidation;
-  if (name == "test") return world::Split::kTest;
-  return Fail("--split: wanted train, validation or test, found '{}'", name);
-}
-
 Status RunEvalWorld(const EvalOptions& options) {
-  MVLM_ASSIGN(const world::Split split, ParseSplit(options.split));
+  MVLM_ASSIGN(const world::Split split, world::ParseSplit(options.split));
   std::vector<std::string> kinds = world::Kinds();
   if (!options.kind.empty()) {
     if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end()) {
@@ -104,26 +92,25 @@ Status RunEvalWorld(const EvalOptions& options) {
 }  // namespace
 
 void AddEvalCommand(CLI::App& app, Status& status) {
-  CLI::App* eval = app.add_subcommand("eval", "measure a model's answers");
+  CLI::App* eval = app.add_subcommand("eval", "Measure a model's answers");
   eval->require_subcommand(1);
-  CLI::App* world = eval->add_subcommand("world", "the mini world's questions, accuracy per kind");
-  world->footer(
+  CLI::App* world = eval->add_subcommand(
+      "world",
+      "Ask the mini world's questions and print accuracy per kind\n\n"
       "Examples:\n"
       "  mobilevlm eval world                      the bundled model, 400 test questions a kind\n"
       "  mobilevlm eval world --per-kind 50 --kind count --show-wrong\n"
       "  mobilevlm eval world -m text.gguf --mmproj mmproj.gguf --json");
-  auto options = std::make_shared<EvalOptions>();
-  world->add_option("-m,--model", options->load.text, "text GGUF; without it the bundled mini model");
-  world->add_option("--mmproj", options->load.mmproj, "mmproj GGUF");
+  const auto options = std::make_shared<EvalOptions>();
+  AddModelFlags(*world, options->load);
   world->add_option("--split", options->split, "train, validation or test")->capture_default_str();
-  world->add_option("--kind", options->kind, "only this kind of question");
-  world->add_option("--per-kind", options->per_kind, "questions of each kind")
+  world->add_option("--kind", options->kind, "Only this kind of question");
+  world->add_option("--per-kind", options->per_kind, "Questions of each kind")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  world->add_option("--threads", options->load.threads, "0: one per CPU")->check(CLI::Range(0, 1024));
-  world->add_flag("--no-blank", options->no_blank, "skip the questions with a blank picture");
-  world->add_flag("--json", options->json, "machine-readable output");
-  world->add_flag("--show-wrong", options->show_wrong, "print every wrong answer");
+  world->add_flag("--no-blank", options->no_blank, "Skip the questions with a blank picture");
+  world->add_flag("--json", options->json, "Machine-readable output");
+  world->add_flag("--show-wrong", options->show_wrong, "Print every wrong answer");
   world->callback([options, &status] { status = RunEvalWorld(*options); });
 }
 

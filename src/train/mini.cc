@@ -1,7 +1,9 @@
 #include "train/mini.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "train/export_hf.h"
 #include "train/loop.h"
 #include "train/modules/functional.h"
 #include "train/stages/language.h"
@@ -26,8 +28,21 @@ StageOptions Complete(const MiniPlan& plan, StageOptions stage) {
   return stage;
 }
 
+std::optional<DType> ParseExportType(const std::string& name) {
+  if (name == "f32") return DType::kF32;
+  if (name == "f16") return DType::kF16;
+  if (name == "bf16") return DType::kBF16;
+  return std::nullopt;
+}
+
 Result<LoopEnd> RunStage(const std::string& name, const world::World& world, const MiniPlan& plan,
                          StopSignal& stop) {
+  if (name == "export") {
+    const std::optional<DType> type = ParseExportType(plan.export_type);
+    if (!type) return Fail("no export type '{}'", plan.export_type);
+    MVLM_TRY(ExportMini(plan.directory, plan.config, *type));
+    return LoopEnd::kFinished;
+  }
   if (name == "tower") return TrainTower(world, plan.config, Complete(plan, plan.tower), stop);
   const TokenizerOptions tokenizer_options{.vocabulary = plan.config.llm.vocab, .seed = plan.seed};
   MVLM_ASSIGN(const Tokenizer tokenizer, TrainTokenizer(world, tokenizer_options, plan.directory));
@@ -46,7 +61,7 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
 }  // namespace
 
 const std::vector<std::string>& MiniPlan::StageNames() {
-  static const std::vector<std::string> names{"tower", "language", "align", "multitask"};
+  static const std::vector<std::string> names{"tower", "language", "align", "multitask", "export"};
   return names;
 }
 

@@ -10,12 +10,12 @@
 namespace mobilevlm::train {
 
 struct MiniPlan {
-  static const std::vector<std::string>& StageNames();  // tower, language, align, multitask
+  static const std::vector<std::string>& StageNames();  // tower, language, align, multitask, export
 
   std::string directory;
   MiniConfig config;
   StageOptions tower{.steps = 20000};
-  StageOptions language{.steps = 8000, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.01};
+  StageOptions language{.steps = 6000, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.01};
   StageOptions align{
       .steps = 2000, .warmup = 100, .micro_batch = 8, .learning_rate = 2e-4, .weight_decay = 0.0};
   StageOptions multitask{
@@ -30,6 +30,7 @@ struct MiniPlan {
   double checkpoint_minutes = 5;
   std::string precision = "auto";  // of matrix products: float32, bfloat16, auto (bfloat16 where native)
   uint64_t seed = 1;
+  std::string export_type = "f32";  // of the exported weights: f32, f16, bf16
 };
 
 // Runs the named stages (none named: all) that are not finished yet. A stop by signal is not an error.

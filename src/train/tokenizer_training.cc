@@ -136,7 +136,8 @@ Result<Tokenizer> LoadTokenizer(const std::string& path) {
 std::vector<std::string> SplitWords(const world::World& world, const Tokenizer& tokenizer) {
   std::vector<std::string> split;
   for (const std::string& word : Words(world)) {
-    if (tokenizer.Encode(word).size() != 1) split.push_back(word);
+    const bool digit = word.size() == 1 && std::isdigit(static_cast<unsigned char>(word[0]));
+    if (!digit && tokenizer.Encode(word).size() != 1) split.push_back(word);
   }
   return split;
 }

@@ -28,7 +28,8 @@ Result<Tokenizer> TrainTokenizer(const world::World& world, const TokenizerOptio
 
 Result<Tokenizer> LoadTokenizer(const std::string& path);
 
-// The words (objects, shapes, colours, characters, "centre") that take more than one piece after a space.
+// The words (objects, shapes, colours, letters, "centre") that take more than one piece after a space.
+// Digits always do (split_digits) and are not reported.
 std::vector<std::string> SplitWords(const world::World& world, const Tokenizer& tokenizer);
 
 }  // namespace mobilevlm::train

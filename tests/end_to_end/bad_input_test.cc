@@ -52,7 +52,7 @@ TEST_F(BadInput, EmptyModelFile) {
 }
 
 TEST_F(BadInput, DirectoryForAModel) {
-  ExpectRefusal(Ask(directory_.Path(""), Mmproj(), Picture()), {"directory"});
+  ExpectRefusal(Ask(directory_.Path(""), Mmproj(), Picture()), {"regular file"});
 }
 
 TEST_F(BadInput, TruncatedModelFile) {

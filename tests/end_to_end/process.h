@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,11 +39,17 @@ class Process {
   }
 
  private:
+  static constexpr size_t kFiller = 3500;
+
   Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {
     int in[2], out[2], err[2];
     EXPECT_EQ(::pipe(in) | ::pipe(out) | ::pipe(err), 0);
-    // A small pipe: a talkative child waits for its reader, so an interruption always finds it at work.
-    if (options.interrupt) ::fcntl(out[1], F_SETPIPE_SZ, 4096);
+    if (options.interrupt) {
+      // A small pipe, nearly full: a talkative child must wait for its reader, so the signal always finds it
+      // at work.
+      ::fcntl(out[1], F_SETPIPE_SZ, 4096);
+      EXPECT_EQ(::write(out[1], std::string(kFiller, 'x').data(), kFiller), static_cast<ssize_t>(kFiller));
+    }
     pid_ = ::fork();
     if (pid_ == 0) {
       ::dup2(in[0], 0);
@@ -68,8 +75,8 @@ class Process {
     ::signal(SIGPIPE, SIG_IGN);  // the child may not read its input
     ProcessResult result;
     size_t sent = 0;
-    bool interrupted = false;
     if (options.input.empty()) CloseInput();
+    if (options.interrupt) InterruptWhenItSpeaks();
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -81,18 +88,25 @@ class Process {
         if (n > 0) sent += static_cast<size_t>(n);
         if (n <= 0 || sent == options.input.size()) CloseInput();
       }
-      if (options.interrupt && !interrupted && !result.out.empty()) {
-        interrupted = true;
-        ::kill(pid_, SIGINT);
-        ::usleep(100'000);  // the signal is there before the pipe is drained
-      }
     }
+    if (options.interrupt) result.out.erase(0, kFiller);
     CloseInput();
     int status = 0;
     ::waitpid(pid_, &status, 0);
     if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
     return result;
+  }
+
+  // Waits for the first byte of output, without taking it.
+  void InterruptWhenItSpeaks() {
+    int waiting = 0;
+    for (int i = 0; i < 20'000 && waiting <= static_cast<int>(kFiller); ++i) {
+      ::usleep(1000);
+      ::ioctl(out_, FIONREAD, &waiting);
+    }
+    ::kill(pid_, SIGINT);
+    ::usleep(100'000);  // the signal has arrived before the pipe is drained
   }
 
   void CloseInput() {

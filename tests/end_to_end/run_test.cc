@@ -10,8 +10,8 @@
 namespace mobilevlm::golden {
 namespace {
 
-const std::vector<std::string> kModel{
-    "-m", Path("nano-ldpv2/text.gguf"), "--mmproj", Path("nano-ldpv2/mmproj.gguf"), "--threads", "2"};
+const std::vector<std::string> kModel{"-m", Path("nano-ldpv2/text.gguf"), "--mmproj",
+                                      Path("nano-ldpv2/mmproj.gguf")};
 
 ProcessResult RunWith(const std::string& command, const std::vector<std::string>& more,
                       const ProcessOptions& options = {}) {
@@ -86,15 +86,13 @@ TEST(Run, StopStringEndsTheAnswerBeforeIt) {
 }
 
 TEST(Run, FullContextIsSaid) {
-  const ProcessResult result =
-      RunWith("run", {"-p", "What?", "--ctx", "80", "-n", "500", "--temp", "1", "--repeat-penalty", "1.2"});
+  const ProcessResult result = RunWith("run", {"-p", "What?", "--ctx", "110", "-n", "500"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  if (result.err.find("context") == std::string::npos) {
-    GTEST_SKIP() << "the model ended by itself";  // cannot happen with this seed; kept honest
-  }
-  EXPECT_NE(result.err.find("the context of 80 positions is full"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("the context of 110 positions is full"), std::string::npos) << result.err;
 }
 
+// The model would fill its whole context, far more text than the pipe holds, so it cannot be done before the
+// signal arrives.
 TEST(Run, CtrlCEndsCleanly) {
   const ProcessResult result =
       RunWith("run", {"--image", Path("image_336.png"), "-p", "What?", "-n", "100000"}, {.interrupt = true});
@@ -102,7 +100,7 @@ TEST(Run, CtrlCEndsCleanly) {
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_TRUE(result.out.ends_with('\n'));
   EXPECT_EQ(result.error_lines(), 1u) << result.err;  // the timing line
-  EXPECT_NE(result.err.find("tokens/s"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find(" token"), std::string::npos) << result.err;
 }
 
 TEST(Run, EveryKernelTableGivesTheSameGreedyIds) {
@@ -157,7 +155,10 @@ TEST(Chat, AnswersSeveralTurnsAndSurvivesMistakes) {
                             "/nonsense\nAgain?\n/reset\nWhat now?\n/quit\nNever asked\n";
   const ProcessResult result = RunWith("chat", {"-n", "4"}, {.input = input});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 3) << result.out;
+  size_t answers = 0;  // one timing line each
+  for (size_t at = result.err.find("load "); at != std::string::npos; at = result.err.find("load ", at + 1))
+    ++answers;
+  EXPECT_EQ(answers, 3u) << result.err;
   EXPECT_NE(result.err.find("nowhere.png"), std::string::npos);
   EXPECT_NE(result.err.find("/nonsense"), std::string::npos);
   EXPECT_EQ(result.err.find("Never"), std::string::npos);

@@ -65,7 +65,8 @@ std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const 
   std::vector<std::vector<int>> cells;
   for (const std::vector<std::string>& words : world_.CellWords(scene, grid_)) {
     std::vector<int>& ids = cells.emplace_back();
-    for (const std::string& word : words) ids.push_back(tokenizer_.Encode(word).front());
+    // The last piece: digits never join the space before them.
+    for (const std::string& word : words) ids.push_back(tokenizer_.Encode(word).back());
     if (ids.empty()) ids.push_back(tokenizer_.Encode(".").back());
   }
   MVLM_CHECK(static_cast<int>(cells.size()) == visual_, "{} cells, {} places", cells.size(), visual_);

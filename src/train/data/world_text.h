@@ -28,7 +28,7 @@ class WorldText {
   // One question of one kind.
   TokenSample Single(const world::Scene& scene, const std::string& kind, Random& random) const;
 
-  // For every place of the picture the ids of the words in its cell (first piece of each), never none: an
+  // For every place of the picture the ids of the words in its cell (last piece of each), never none: an
   // empty cell holds the piece of ".".
   std::vector<std::vector<int>> Cells(const world::Scene& scene) const;
 

@@ -1,0 +1,24 @@
+// The trained model as a Hugging Face directory: config.json with the official keys, model.safetensors
+// with the official tensor names, tokenizer.model. `mobilevlm convert` takes it from there.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "tensor/dtype.h"
+#include "train/mini_config.h"
+#include "train/modules/mobilevlm.h"
+
+namespace mobilevlm::train {
+
+// config.json's text. Exactly the blocks that run are stored, so mm_vision_select_layer is -1.
+std::string HfConfigJson(const MobileVlmConfig& config, DType type);
+
+// `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory.
+Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
+                        const std::string& tokenizer_model, DType type);
+
+// Joins directory/tower and the latest of directory/multitask (else align) into directory/hf.
+Status ExportMini(const std::string& directory, const MiniConfig& config, DType type);
+
+}  // namespace mobilevlm::train
