@@ -1,0 +1,130 @@
+// The commands around the engine, as processes: convert, inspect, tokenize, world, eval.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "files.h"
+#include "golden.h"
+#include "process.h"
+
+namespace mobilevlm::golden {
+namespace {
+
+std::string Join(const std::vector<int>& ids) {
+  std::string text;
+  for (const int id : ids) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(id);
+  }
+  return text;
+}
+
+nlohmann::json Json(const ProcessResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+}
+
+// One line that names the culprit, exit code 2.
+void ExpectRefusal(const ProcessResult& result, const std::string& culprit) {
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_EQ(result.error_lines(), 1u) << result.err;
+  EXPECT_NE(result.err.find(culprit), std::string::npos) << result.err;
+}
+
+TEST(Convert, ConvertedDirectoriesGiveTheReferencesGreedyIds) {
+  for (const std::string model : {"nano-ldpv2", "nano80-ldp"}) {
+    const TemporaryDirectory directory;
+    const ProcessResult converted =
+        Process::Run({"convert", Path(model + "/hf"), "-o", directory.Path("out")});
+    ASSERT_EQ(converted.exit_code, 0) << converted.err;
+    const Expected expected = ReadExpected(model);
+    const ProcessResult traced =
+        Process::Run({"trace", "-m", directory.Path("out/text.gguf"), "--mmproj",
+                      directory.Path("out/mmproj.gguf"), "--image", Path("image_336.png"), "--ids-before",
+                      Join(expected.ids_before), "--ids-after", Join(expected.ids_after), "-n",
+                      std::to_string(expected.greedy_ids.size()), "--out", directory.Path("trace")});
+    ASSERT_EQ(traced.exit_code, 0) << traced.err;
+    const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
+    EXPECT_EQ(result.at("greedy_ids").get<std::vector<int>>(), expected.greedy_ids) << model;
+  }
+}
+
+TEST(Convert, BadInputIsRefusedAndLeavesNothing) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(Path("nano-ldpv2/hf"), directory.Path("hf"));
+  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out"), "--type", "q9"}),
+                "q9");
+  std::filesystem::resize_file(directory.Path("hf/model.safetensors"), 1000);
+  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}),
+                "model.safetensors");
+  std::filesystem::remove(directory.Path("hf/config.json"));
+  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}), "config.json");
+  EXPECT_FALSE(std::filesystem::exists(directory.Path("out/text.gguf")));
+}
+
+TEST(Inspect, TellsWhatAFileIsAndDequantisesATensor) {
+  const auto text = Json(Process::Run({"inspect", Path("nano-ldpv2/text.gguf"), "--json"}));
+  EXPECT_EQ(text.at("kind"), "text model");
+  EXPECT_EQ(text.at("config").at("hidden"), 64);
+  const auto mmproj = Json(Process::Run({"inspect", Path("nano80-ldp/mmproj.gguf"), "--json"}));
+  EXPECT_EQ(mmproj.at("kind"), "mmproj");
+  EXPECT_EQ(mmproj.at("config").at("projector"), "ldp");
+
+  const TemporaryDirectory directory;
+  const ProcessResult dumped = Process::Run({"inspect", Path("nano-ldpv2/text.gguf"), "--tensor",
+                                             "blk.0.ffn_up.weight", "--npy", directory.Path("up.npy")});
+  ASSERT_EQ(dumped.exit_code, 0) << dumped.err;
+  const auto array = ReadNpy(directory.Path("up.npy"));
+  ASSERT_TRUE(array) << array.error().message;
+  EXPECT_EQ(array->shape, (std::vector<size_t>{192, 64}));
+  ExpectRefusal(Process::Run({"inspect", Path("nano-ldpv2/text.gguf"), "--tensor", "no.such", "--npy",
+                              directory.Path("no.npy")}),
+                "no.such");
+  ExpectRefusal(Process::Run({"inspect", Path("image_336.png")}), "image_336.png");
+}
+
+TEST(Tokenize, EveryCaseOfTheReferenceFromBothKindsOfVocabulary) {
+  const auto cases = nlohmann::json::parse(Slurp(Path("tokenizer/tokenizer_cases.json")));
+  ASSERT_GT(cases.size(), 10u);
+  for (const std::string vocabulary : {"tokenizer/tokenizer.model", "nano-ldpv2/text.gguf"}) {
+    for (const auto& item : cases) {
+      const std::string text = item.at("text");
+      const auto json = Json(Process::Run({"tokenize", "-m", Path(vocabulary), "--json", "--", text}));
+      EXPECT_EQ(json.at("ids"), item.at("ids")) << vocabulary << ": " << text;
+    }
+  }
+}
+
+TEST(World, TheSameCallWritesTheSameFiles) {
+  const TemporaryDirectory directory;
+  for (const std::string name : {"a", "b"}) {
+    const ProcessResult written =
+        Process::Run({"world", "--per-kind", "2", "--limit", "6", "--out", directory.Path(name)});
+    ASSERT_EQ(written.exit_code, 0) << written.err;
+  }
+  const std::string annotations = Slurp(directory.Path("a/annotations.json"));
+  EXPECT_EQ(annotations, Slurp(directory.Path("b/annotations.json")));
+  const auto samples = nlohmann::json::parse(annotations);
+  ASSERT_EQ(samples.size(), 6u);
+  for (const auto& sample : samples) {
+    const std::string image = sample.at("image");
+    EXPECT_EQ(Slurp(directory.Path("a/" + image)), Slurp(directory.Path("b/" + image)));
+  }
+  ExpectRefusal(Process::Run({"world", "--split", "exam", "--out", directory.Path("c")}), "exam");
+}
+
+TEST(EvalWorld, ScoresEveryKindWithAndWithoutThePicture) {
+  const auto json =
+      Json(Process::Run({"eval", "world", "-m", Path("nano-ldpv2/text.gguf"), "--mmproj",
+                         Path("nano-ldpv2/mmproj.gguf"), "--kind", "presence", "--per-kind", "2", "--json"}));
+  const auto& presence = json.at("kinds").at("presence");
+  EXPECT_EQ(presence.at("questions"), 2);
+  EXPECT_TRUE(presence.contains("blank"));
+  EXPECT_EQ(presence.at("chance"), 0.5);
+  ExpectRefusal(Process::Run({"eval", "world", "--kind", "smell"}), "smell");
+}
+
+}  // namespace
+}  // namespace mobilevlm::golden
