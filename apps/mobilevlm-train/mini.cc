@@ -21,6 +21,7 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   CLI::App* command =
       app.add_subcommand("mini", "the mini model: tower, language model, alignment, multi-task");
   auto plan = std::make_shared<train::MiniPlan>();
+  auto quick = std::make_shared<bool>(false);
   auto stages = std::make_shared<std::vector<std::string>>();
   command->footer(
       "Examples:\n"
@@ -60,7 +61,12 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it");
   command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")
       ->capture_default_str();
-  command->callback([plan, stages, &status] { status = train::RunMini(*plan, *stages); });
+  command->add_flag("--quick", *quick, "tiny sizes and tens of steps; only --out and --stage count then");
+  command->callback([plan, stages, quick, &status] {
+    train::MiniPlan chosen = *quick ? train::MiniPlan::Quick() : *plan;
+    chosen.directory = plan->directory;
+    status = train::RunMini(chosen, *stages);
+  });
 }
 
 }  // namespace mobilevlm::app

@@ -67,7 +67,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     // CLI11 only says that a subcommand is missing, not that it does not know the one given.
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
-      return Report(fmt::format("unknown subcommand or flag {} (--help lists them)", app.remaining().front()));
+      return Report(
+          fmt::format("unknown subcommand or flag {} (--help lists them)", app.remaining().front()));
     }
     return Report(error.what());
   }

@@ -1,9 +1,10 @@
 #include "train/checkpoint.h"
 
-#include <fstream>
+#include <cstring>
 
 #include "base/atomic_file.h"
 #include "base/read_file.h"
+#include "checkpoint/safetensors.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -41,6 +42,21 @@ Result<Checkpoint> ReadCheckpoint(const std::string& path) {
   } catch (const std::exception& error) {
     return Fail("{}: not a training checkpoint", path);
   }
+}
+
+Result<NamedTensors> ReadSafetensors(const std::string& path) {
+  MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  NamedTensors tensors;
+  for (const NamedTensor& tensor : file.tensors()) {
+    const auto type = tensor.type == DType::kF32   ? torch::kFloat32
+                      : tensor.type == DType::kF16 ? torch::kHalf
+                                                   : torch::kBFloat16;
+    const std::vector<int64_t> shape(tensor.shape.begin(), tensor.shape.end());
+    torch::Tensor value = torch::empty(shape, type);
+    std::memcpy(value.data_ptr(), tensor.data.data(), tensor.data.size());  // the file may be unaligned
+    tensors[tensor.name] = value.to(torch::kFloat32);
+  }
+  return tensors;
 }
 
 NamedTensors ModuleTensors(const torch::nn::Module& module, const std::string& prefix) {

@@ -20,6 +20,9 @@ struct Checkpoint {
 Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint);
 Result<Checkpoint> ReadCheckpoint(const std::string& path);
 
+// All tensors of a safetensors file as float32: weights of a Hugging Face directory to start from.
+Result<NamedTensors> ReadSafetensors(const std::string& path);
+
 // The module's parameters under prefix + name (shared storage, not copies).
 NamedTensors ModuleTensors(const torch::nn::Module& module, const std::string& prefix);
 // Copies the tensors named prefix + name into the module; every parameter must be there with its shape.

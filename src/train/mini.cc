@@ -44,7 +44,8 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
     return LoopEnd::kFinished;
   }
   if (name == "tower") return TrainTower(world, plan.config, Complete(plan, plan.tower), stop);
-  const TokenizerOptions tokenizer_options{.vocabulary = plan.config.llm.vocab, .seed = plan.seed};
+  const TokenizerOptions tokenizer_options{
+      .vocabulary = plan.config.llm.vocab, .scenes = plan.tokenizer_scenes, .seed = plan.seed};
   MVLM_ASSIGN(const Tokenizer tokenizer, TrainTokenizer(world, tokenizer_options, plan.directory));
   if (name == "language") {
     return TrainLanguage(world, tokenizer, plan.config, Complete(plan, plan.language), plan.text, stop);
@@ -63,6 +64,33 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
 const std::vector<std::string>& MiniPlan::StageNames() {
   static const std::vector<std::string> names{"tower", "language", "align", "multitask", "export"};
   return names;
+}
+
+MiniPlan MiniPlan::Quick() {
+  MiniPlan plan;
+  plan.config.vision.hidden = 32;
+  plan.config.vision.intermediate = 64;
+  plan.config.vision.heads = 2;
+  plan.config.vision.stored_layers = plan.config.vision.used_layers = 2;
+  plan.config.llm.hidden = 64;
+  plan.config.llm.intermediate = 128;
+  plan.config.llm.layers = 2;
+  plan.config.llm.heads = plan.config.llm.kv_heads = 2;
+  plan.config.llm.head_dim = 32;
+  for (StageOptions* stage : {&plan.tower, &plan.language, &plan.align, &plan.multitask}) {
+    stage->steps = 40;
+    stage->warmup = 5;
+    stage->batch = 8;
+    stage->micro_batch = 4;
+    stage->learning_rate = 3e-3;
+    stage->log_every = 10;
+    stage->validate_every = 40;
+    stage->validation_samples = 16;
+  }
+  plan.text.scenes = 64;
+  plan.text.questions_per_kind = 4;
+  plan.tokenizer_scenes = 200;
+  return plan;
 }
 
 Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages) {

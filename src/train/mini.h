@@ -12,6 +12,9 @@ namespace mobilevlm::train {
 struct MiniPlan {
   static const std::vector<std::string>& StageNames();  // tower, language, align, multitask, export
 
+  // Tiny sizes and tens of steps: a minute in all, only to see that every stage learns something.
+  static MiniPlan Quick();
+
   std::string directory;
   MiniConfig config;
   StageOptions tower{.steps = 20000};
@@ -21,6 +24,7 @@ struct MiniPlan {
   StageOptions multitask{
       .steps = 20000, .warmup = 300, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.0};
   TextOptions text;
+  int tokenizer_scenes = 4000;
 
   // For all stages.
   int threads = 0;

@@ -24,7 +24,7 @@ struct MiniConfig {
                       .layer_norm_eps = 1e-5f};
   LlmConfig llm{.hidden = 256,
                 .intermediate = 768,
-                .layers = 6,
+                .layers = 4,
                 .heads = 4,
                 .kv_heads = 4,
                 .head_dim = 64,

@@ -14,7 +14,8 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
   {
     torch::NoGradGuard guard;
     embed_tokens_->weight.normal_(0.0, kInitStd);
-    lm_head_->weight.normal_(0.0, kInitStd);
+    // Not tied, but equal at the start: a model that answers with words it sees learns to copy far sooner.
+    lm_head_->weight.copy_(embed_tokens_->weight);
   }
   for (int i = 0; i < config.llm.layers; ++i) layers_->push_back(LlamaBlock(config.llm));
   const auto model = std::make_shared<torch::nn::Module>("MobileLlamaModel");

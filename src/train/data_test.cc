@@ -1,0 +1,164 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "base/check.h"
+#include "train/data/tower_targets.h"
+#include "train/data/world_text.h"
+#include "train/prefetch.h"
+#include "train/tokenizer_training.h"
+
+namespace mobilevlm::train {
+namespace {
+
+const std::string kGolden = std::string(MOBILEVLM_SOURCE_DIR) + "/tests/golden/";
+
+const world::World& TheWorld() {
+  static const world::World world = [] {
+    auto result = world::World::Create({.side = 144});
+    MVLM_CHECK(result.has_value(), "{}", result.error().message);
+    return std::move(*result);
+  }();
+  return world;
+}
+
+Tokenizer GoldenTokenizer() {
+  auto tokenizer = LoadTokenizer(kGolden + "nano-ldpv2/hf/tokenizer.model");
+  MVLM_CHECK(tokenizer.has_value(), "{}", tokenizer.error().message);
+  return std::move(*tokenizer);
+}
+
+// The ids that the loss counts, as runs of neighbours.
+std::vector<std::vector<int>> SupervisedRuns(const TokenSample& sample) {
+  std::vector<std::vector<int>> runs;
+  for (size_t t = 0; t < sample.ids.size(); ++t) {
+    if (!sample.supervised[t]) continue;
+    if (t == 0 || !sample.supervised[t - 1]) runs.emplace_back();
+    runs.back().push_back(sample.ids[t]);
+  }
+  return runs;
+}
+
+TEST(TokenBatch, CollateByHand) {
+  // "B" begins, "v" places of a picture, capitals are supervised:   B v v a X Y   and   B c Z
+  const TokenSample first{{1, 0, 0, 10, 11, 12}, {0, 0, 0, 0, 1, 1}, 1};
+  const TokenSample second{{1, 13, 14}, {0, 0, 1}, -1};
+  const TokenBatch batch = Collate(std::vector{first, second}, 2);
+  EXPECT_EQ(batch.batch, 2);
+  EXPECT_EQ(batch.tokens, 6);
+  const auto values = [](const torch::Tensor& t) {
+    return std::vector<int64_t>(t.data_ptr<int64_t>(), t.data_ptr<int64_t>() + t.numel());
+  };
+  EXPECT_EQ(values(batch.ids), (std::vector<int64_t>{1, 0, 0, 10, 11, 12, 1, 13, 14, 0, 0, 0}));
+  EXPECT_EQ(values(batch.image_rows), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(values(batch.source_rows), (std::vector<int64_t>{3, 4, 7}));  // the rows before X, Y, Z
+  EXPECT_EQ(values(batch.targets), (std::vector<int64_t>{11, 12, 14}));
+  EXPECT_EQ(batch.samples, (std::vector<int>{0, 0, 1}));
+}
+
+TEST(TokenBatch, V1SupervisesAnswersAndTheirEnds) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const auto sample = MakeTokenSample(tokenizer, ChatTemplate::kV1,
+                                      {{"Is it red?", "Yes", 1}, {"How many?", "two dogs", 0}}, 36);
+  ASSERT_TRUE(sample.has_value()) << sample.error().message;
+  std::vector<int> yes = tokenizer.Encode("Yes"), dogs = tokenizer.Encode("two dogs");
+  yes.push_back(tokenizer.eos());
+  dogs.push_back(tokenizer.eos());
+  EXPECT_EQ(SupervisedRuns(*sample), (std::vector{yes, dogs}));
+  // BOS + system text + "USER: " come before the picture; "\n" and the question after it.
+  const std::string before = std::string(kV1System) + " USER: ";
+  EXPECT_EQ(sample->image_start, 1 + static_cast<int>(tokenizer.Encode(before).size()));
+  for (int v = 0; v < 36; ++v) EXPECT_EQ(sample->ids[static_cast<size_t>(sample->image_start + v)], 0);
+  const size_t after = tokenizer.Encode("\nIs it red? ASSISTANT: Yes").size() + 1;
+  const size_t second = tokenizer.Encode("USER: How many? ASSISTANT: two dogs").size() + 1;
+  EXPECT_EQ(sample->ids.size(), static_cast<size_t>(sample->image_start) + 36 + after + second);
+}
+
+TEST(TokenBatch, PlainSupervisesCaptionAndNewlineButNoEnd) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const auto sample = MakeTokenSample(tokenizer, ChatTemplate::kPlain, {{"", "a red dog", 1}}, 4);
+  ASSERT_TRUE(sample.has_value()) << sample.error().message;
+  EXPECT_EQ(sample->image_start, 1);
+  EXPECT_EQ(SupervisedRuns(*sample), (std::vector<std::vector<int>>{tokenizer.Encode("a red dog\n")}));
+}
+
+TEST(WorldText, SameStateSameSampleAndWithinTheContext) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldText text(TheWorld(), tokenizer, 36, 400, {});
+  for (uint64_t i = 0; i < 20; ++i) {
+    const world::Scene scene = TheWorld().MakeScene(world::Split::kTrain, i);
+    Random one(i), two(i);
+    const TokenSample a = text.Dialogue(scene, 6, one), b = text.Dialogue(scene, 6, two);
+    EXPECT_EQ(a.ids, b.ids);
+    EXPECT_LE(a.ids.size(), 400u);
+    EXPECT_FALSE(SupervisedRuns(a).empty());
+    EXPECT_EQ(text.Cells(scene).size(), 36u);
+  }
+}
+
+TEST(WorldText, AKindOfWeightZeroIsNeverAsked) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  std::map<std::string, double> weights;
+  for (const std::string& kind : world::Kinds()) weights[kind] = kind == "count" ? 1.0 : 0.0;
+  const WorldText text(TheWorld(), tokenizer, 36, 2000, weights);
+  const world::Scene scene = TheWorld().MakeScene(world::Split::kTrain, "count", 1);
+  Random random(5);
+  EXPECT_EQ(SupervisedRuns(text.Dialogue(scene, 6, random)).size(), 1u);
+}
+
+TEST(TowerTargets, OneShapeByHand) {
+  // A shape in the middle of the picture, half the side wide, on a grid of 12 patches of 12 pixels.
+  world::Scene scene;
+  scene.type = world::SceneType::kObjects;
+  scene.style = 4;
+  scene.things = {{.kind = world::ThingKind::kShape,
+                   .name = 0,
+                   .colour = 3,
+                   .x = 0.5f + 1.0f / 24,  // the middle of patch 6
+                   .y = 0.5f + 1.0f / 24,
+                   .w = 0.5f,
+                   .h = 0.5f}};
+  const ImageConfig image{.image_size = 144, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.5f, 0.5f, 0.5f}};
+  const CoverClasses classes(TheWorld().vocabulary());
+  const TowerBatch batch = MakeTowerBatch(TheWorld(), std::vector{scene}, image, 12);
+  const int64_t middle = 6 * 12 + 6;
+  const auto at = [](const torch::Tensor& t, int64_t i) { return t[i].item<int64_t>(); };
+  EXPECT_EQ(at(batch.cover, middle), classes.objects);
+  EXPECT_EQ(at(batch.colour, middle), 3);
+  EXPECT_EQ(at(batch.centre, middle), classes.objects);
+  EXPECT_EQ(at(batch.value, middle), 0);
+  EXPECT_NEAR(batch.offsets[middle][0].item<float>(), 0.0f, 1e-4);
+  EXPECT_NEAR(batch.offsets[middle][2].item<float>(), 0.5f / kOffsetUnit, 1e-4);
+  // One patch to the right: the centre lies 1/12 of the side to the left.
+  EXPECT_NEAR(batch.offsets[middle + 1][0].item<float>(), -1.0f / 12 / kOffsetUnit, 1e-4);
+  // The corner is background, and only one patch holds a centre.
+  EXPECT_EQ(at(batch.cover, 0), classes.background());
+  EXPECT_EQ(at(batch.colour, 0), classes.no_colour());
+  EXPECT_EQ(batch.centre.ne(classes.background()).sum().item<int64_t>(), 1);
+  EXPECT_LE(batch.pixels.abs().max().item<float>(), 1.0f);
+}
+
+TEST(TokenizerTraining, CorpusNeverHoldsTwoCapitalsTogetherExceptTheTemplates) {
+  const TokenizerOptions options{.vocabulary = 2048, .scenes = 50, .seed = 1};
+  const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  for (const std::string& line : TokenizerCorpus(TheWorld(), options)) {
+    if (line == "USER:" || line == "ASSISTANT:") continue;
+    for (size_t i = 1; i < line.size(); ++i) {
+      ASSERT_FALSE(capital(line[i - 1]) && capital(line[i])) << line;
+    }
+  }
+}
+
+TEST(Prefetcher, KeepsTheOrderWithSeveralThreadsAndRethrows) {
+  Prefetcher<int64_t> squares(3, 50, 3, 8, [](int64_t i) { return i * i; });
+  for (int64_t i = 3; i < 50; ++i) EXPECT_EQ(squares.Next(), i * i);
+
+  Prefetcher<int> failing(0, 5, 1, 2, [](int64_t) -> int { throw std::runtime_error("no batch"); });
+  EXPECT_THROW(failing.Next(), std::runtime_error);
+  // One that nobody reads must still end.
+  const Prefetcher<int> unread(0, 1000000, 2, 4, [](int64_t i) { return static_cast<int>(i); });
+}
+
+}  // namespace
+}  // namespace mobilevlm::train

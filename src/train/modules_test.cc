@@ -1,0 +1,141 @@
+// The torch modules against numbers that PyTorch's own MobileVLM code gave for the same weights.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/read_file.h"
+#include "image/decode.h"
+#include "image/preprocess.h"
+#include "schema/read_config.h"
+#include "tensor/npy.h"
+#include "train/checkpoint.h"
+#include "train/modules/mobilevlm.h"
+
+namespace mobilevlm::train {
+namespace {
+
+const std::string kGolden = std::string(MOBILEVLM_SOURCE_DIR) + "/tests/golden/";
+
+torch::Tensor Golden(const std::string& name) {
+  auto array = ReadNpy(kGolden + name);
+  EXPECT_TRUE(array.has_value()) << array.error().message;
+  const std::vector<int64_t> shape(array->shape.begin(), array->shape.end());
+  return torch::tensor(array->values).view(shape);
+}
+
+double Difference(const torch::Tensor& a, const torch::Tensor& b) {
+  EXPECT_EQ(a.sizes(), b.sizes());
+  return (a - b).abs().max().item<double>();
+}
+
+class NanoLdpV2 : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto json = ReadFile(kGolden + "nano-ldpv2/hf/config.json", 1 << 20);
+    ASSERT_TRUE(json.has_value()) << json.error().message;
+    auto config = ParseHfConfig(*json, "config.json");
+    ASSERT_TRUE(config.has_value()) << config.error().message;
+    image_ = config->image;
+    VisionConfig vision = config->vision;
+    vision.stored_layers = vision.used_layers;  // the last block never runs
+    model_ = MobileVlm(MobileVlmConfig{config->llm, config->projector, vision});
+    const auto weights = ReadSafetensors(kGolden + "nano-ldpv2/hf/model.safetensors");
+    ASSERT_TRUE(weights.has_value()) << weights.error().message;
+    const auto loaded = LoadModule(*model_, *weights, "");
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  }
+
+  torch::Tensor Pixels() const {
+    const auto picture = LoadImage(kGolden + "image_336.png");
+    EXPECT_TRUE(picture.has_value());
+    const Image resized = ResizeForModel(*picture, image_.image_size, ImageMode::kPad, image_.mean);
+    torch::Tensor pixels = torch::empty({1, 3, image_.image_size, image_.image_size});
+    Normalise(resized, image_.mean, image_.std,
+              {pixels.data_ptr<float>(), static_cast<size_t>(pixels.numel())});
+    return pixels;
+  }
+
+  torch::NoGradGuard no_gradients_;
+  ImageConfig image_;
+  MobileVlm model_{nullptr};
+};
+
+TEST_F(NanoLdpV2, TowerGivesTheReferenceFeatures) {
+  const torch::Tensor features = model_->tower()->forward(Pixels())[0];
+  EXPECT_LT(Difference(features, Golden("nano-ldpv2/vision_features.npy")), 1e-3);
+}
+
+TEST_F(NanoLdpV2, ProjectorGivesTheReferenceTokens) {
+  MicroBatch batch;
+  batch.features = Golden("nano-ldpv2/vision_features.npy").unsqueeze(0);
+  EXPECT_LT(Difference(model_->Visual(batch), Golden("nano-ldpv2/visual_tokens.npy")), 1e-3);
+}
+
+TEST_F(NanoLdpV2, DecoderGivesTheReferenceLogits) {
+  std::ifstream stream(kGolden + "nano-ldpv2/expected.json");
+  const nlohmann::json expected = nlohmann::json::parse(stream);
+  const torch::Tensor visual = Golden("nano-ldpv2/visual_tokens.npy");
+  const int count = static_cast<int>(visual.size(0));
+  TokenSample sample;
+  sample.ids = expected["ids_before_image"].get<std::vector<int>>();
+  sample.image_start = static_cast<int>(sample.ids.size());
+  sample.ids.resize(sample.ids.size() + static_cast<size_t>(count), 0);
+  for (const int id : expected["ids_after_image"]) sample.ids.push_back(id);
+  sample.supervised.resize(sample.ids.size(), 0);
+
+  // Twice and with a longer neighbour: neither batch nor padding may change the result.
+  TokenSample longer = sample;
+  longer.ids.resize(sample.ids.size() + 5, 3);
+  longer.supervised.resize(longer.ids.size(), 0);
+  const TokenBatch text = Collate(std::vector{longer, sample}, count);
+  const torch::Tensor logits = model_->Logits(model_->Hidden(text, torch::cat({visual, visual})));
+  const int64_t length = static_cast<int64_t>(sample.ids.size());
+  const torch::Tensor second = logits.slice(0, text.tokens, text.tokens + length);
+  EXPECT_LT(Difference(second, Golden("nano-ldpv2/prompt_logits.npy")), 1e-3);
+}
+
+TEST_F(NanoLdpV2, ParametersBearTheOfficialNames) {
+  const auto weights = ReadSafetensors(kGolden + "nano-ldpv2/hf/model.safetensors");
+  for (const auto& item : model_->named_parameters()) {
+    EXPECT_TRUE(weights->contains(item.key())) << item.key();
+  }
+  EXPECT_TRUE(model_->named_parameters().contains(
+      "model.vision_tower.vision_tower.vision_model.encoder.layers.1.self_attn.out_proj.bias"));
+}
+
+TEST(Functional, QuickGeluHasTheRightGradient) {
+  const torch::Tensor x = torch::linspace(-6, 6, 101).requires_grad_();
+  const torch::Tensor plain = x * torch::sigmoid(1.702 * x);
+  const torch::Tensor weights = torch::linspace(0.5, 2, 101);
+  const torch::Tensor wanted = torch::autograd::grad({(plain * weights).sum()}, {x})[0];
+  const torch::Tensor found = torch::autograd::grad({(QuickGelu(x) * weights).sum()}, {x})[0];
+  EXPECT_LT(Difference(QuickGelu(x), plain), 1e-6);
+  EXPECT_LT(Difference(found, wanted), 1e-5);
+}
+
+TEST(Functional, Bfloat16ProductsStayCloseInAllThreeDirections) {
+  torch::manual_seed(3);
+  const torch::Tensor x = torch::randn({33, 65}).requires_grad_(),
+                      w = torch::randn({17, 65}).requires_grad_();
+  const torch::Tensor bias = torch::randn({17}).requires_grad_();
+  const torch::Tensor direction = torch::randn({33, 17});
+  const auto run = [&] {
+    const torch::Tensor y = Linear(x, w, bias);
+    auto result = torch::autograd::grad({(y * direction).sum()}, {x, w, bias});
+    result.push_back(y.detach());
+    return result;
+  };
+  const auto exact = run();
+  const Bfloat16Guard guard(true);
+  const auto rounded = run();
+  for (size_t i = 0; i < exact.size(); ++i) {
+    // Every factor and every result is rounded to 8 bits: 3 * 2^-9 relative to the norm, doubled.
+    const double error = (exact[i] - rounded[i]).norm().item<double>() / exact[i].norm().item<double>();
+    EXPECT_LT(error, 0.012) << i;
+  }
+  EXPECT_GT(Difference(exact[3], rounded[3]), 0.0);  // it really is another precision
+}
+
+}  // namespace
+}  // namespace mobilevlm::train
