@@ -4,6 +4,10 @@
 
 #include "kernels/tables.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace mobilevlm {
 namespace {
 
@@ -12,12 +16,19 @@ struct Candidate {
   bool runs;  // on this CPU, under this operating system
 };
 
+#if defined(__x86_64__)
+// clang 14's __builtin_cpu_supports does not know this feature.
+bool HasF16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 // From the most general to the best. __builtin_cpu_supports also asks whether the OS saves the registers.
 std::vector<Candidate> Candidates() {
   std::vector<Candidate> all{{&kGenericKernels, true}};
 #if defined(__x86_64__)
-  const bool avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   all.push_back({&kAvx2Kernels, avx2});

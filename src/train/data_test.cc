@@ -46,13 +46,16 @@ TEST(TokenBatch, CollateByHand) {
   const TokenSample second{{1, 13, 14}, {0, 0, 1}, -1};
   const TokenBatch batch = Collate(std::vector{first, second}, 2);
   EXPECT_EQ(batch.batch, 2);
-  EXPECT_EQ(batch.tokens, 6);
+  ASSERT_EQ(batch.tokens, 16);  // 6, rounded up
   const auto values = [](const torch::Tensor& t) {
     return std::vector<int64_t>(t.data_ptr<int64_t>(), t.data_ptr<int64_t>() + t.numel());
   };
-  EXPECT_EQ(values(batch.ids), (std::vector<int64_t>{1, 0, 0, 10, 11, 12, 1, 13, 14, 0, 0, 0}));
+  std::vector<int64_t> ids(32, 0);
+  std::copy(first.ids.begin(), first.ids.end(), ids.begin());
+  std::copy(second.ids.begin(), second.ids.end(), ids.begin() + 16);
+  EXPECT_EQ(values(batch.ids), ids);
   EXPECT_EQ(values(batch.image_rows), (std::vector<int64_t>{1, 2}));
-  EXPECT_EQ(values(batch.source_rows), (std::vector<int64_t>{3, 4, 7}));  // the rows before X, Y, Z
+  EXPECT_EQ(values(batch.source_rows), (std::vector<int64_t>{3, 4, 17}));  // the rows before X, Y, Z
   EXPECT_EQ(values(batch.targets), (std::vector<int64_t>{11, 12, 14}));
   EXPECT_EQ(batch.samples, (std::vector<int>{0, 0, 1}));
 }

@@ -27,7 +27,7 @@ Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate cha
 // Padded on the right with id 0; a causal decoder never looks there.
 struct TokenBatch {
   int64_t batch = 0;
-  int64_t tokens = 0;         // of the longest sample
+  int64_t tokens = 0;         // of the longest sample, rounded up to a multiple of 16
   torch::Tensor ids;          // [batch * tokens], int64
   torch::Tensor image_rows;   // [visual tokens of all samples] rows that pictures take, int64
   torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id

@@ -1,6 +1,7 @@
 #include "train/modules/mobilevlm.h"
 
 #include "base/check.h"
+#include "train/modules/functional.h"
 
 namespace mobilevlm::train {
 
@@ -51,7 +52,12 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
   return norm_->forward(x);
 }
 
-torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) { return Linear(hidden, lm_head_->weight); }
+torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) {
+  // In float32 always: the number of rows differs from batch to batch, and oneDNN's bfloat16 products would
+  // compile a kernel for each (see data/token_batch.cc).
+  const Bfloat16Guard float32(false);
+  return Linear(hidden, lm_head_->weight);
+}
 
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
   const torch::Tensor hidden = Hidden(batch.text, Visual(batch));
