@@ -8,5 +8,6 @@
 namespace mobilevlm::app {
 
 void AddMiniCommand(CLI::App& app, Status& status);
+void AddPlotCommand(CLI::App& app, Status& status);
 
 }  // namespace mobilevlm::app

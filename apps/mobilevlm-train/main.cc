@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   mobilevlm::Status status;
   mobilevlm::app::AddMiniCommand(app, status);
+  mobilevlm::app::AddPlotCommand(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
