@@ -126,5 +126,24 @@ TEST(EvalWorld, ScoresEveryKindWithAndWithoutThePicture) {
   ExpectRefusal(Process::Run({"eval", "world", "--kind", "smell"}), "smell");
 }
 
+// What scripts/demo shows: the bundled model, found without -m, says what it knows and answers rightly.
+TEST(BundledModel, AnswersTheDemosQuestions) {
+  const struct {
+    const char* picture;
+    const char* question;
+    const char* answer;
+  } kDemo[] = {{"farm.png", "What is the leftmost thing?", "rooster"},
+               {"chart.png", "Which bar is tallest?", "red"},
+               {"shapes.png", "Which shape is white?", "square"}};
+  for (const auto& [picture, question, answer] : kDemo) {
+    const ProcessResult result =
+        Process::Run({"run", "--image", std::string(MOBILEVLM_SOURCE_DIR "/models/mini/samples/") + picture,
+                      "-p", question});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out, std::string(answer) + "\n") << result.err;
+    EXPECT_NE(result.err.find("mini world"), std::string::npos) << result.err;
+  }
+}
+
 }  // namespace
 }  // namespace mobilevlm::golden
