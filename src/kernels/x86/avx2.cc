@@ -1,8 +1,8 @@
 // AVX2, FMA, F16C: 8 lanes, a register tile of 6 x 16.
 #include <immintrin.h>
 
+#include "kernels/simd/matrix-inl.h"
 #include "kernels/tables.h"
-#include "kernels/x86/matrix-inl.h"
 #include "tensor/blocks.h"
 
 namespace mobilevlm {

@@ -1,8 +1,8 @@
 // AVX-512 F, BW, DQ, VL: 16 lanes, masks for the ends, a register tile of 12 x 32.
 #include <immintrin.h>
 
+#include "kernels/simd/matrix-inl.h"
 #include "kernels/tables.h"
-#include "kernels/x86/matrix-inl.h"
 #include "tensor/blocks.h"
 
 namespace mobilevlm {

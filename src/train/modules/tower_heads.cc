@@ -7,6 +7,8 @@ namespace F = torch::nn::functional;
 
 // How much more a rare patch counts than a background one.
 constexpr float kForegroundWeight = 4.0f;
+// Characters are the smallest things and the last to be learned.
+constexpr float kCharacterWeight = 10.0f;
 constexpr float kCentreWeight = 8.0f;
 constexpr float kBarWeight = 4.0f, kNoBarWeight = 0.25f;
 // Shares of the five losses in the sum.
@@ -56,8 +58,10 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   const int background = classes_.background();
   const torch::Tensor foreground = batch.cover.ne(background);
 
-  const torch::Tensor cover = CrossEntropy(
-      out.cover, batch.cover, ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight));
+  torch::Tensor cover_weights = ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight);
+  const int first_character = classes_.objects + classes_.shapes;
+  cover_weights.slice(0, first_character, first_character + classes_.characters).fill_(kCharacterWeight);
+  const torch::Tensor cover = CrossEntropy(out.cover, batch.cover, cover_weights);
   const torch::Tensor colour =
       CrossEntropy(out.colour, batch.colour,
                    ClassWeights(classes_.colours + 1, classes_.no_colour(), 1.0f, kForegroundWeight));

@@ -1,11 +1,11 @@
 // Packing and the GEMM micro-kernel of kernels/kernels.h, written once over the vector class V of
-// x86/rows-inl.h. V adds: Transpose (a kLanes x kLanes square in registers), kMaxRows (rows of the register
+// simd/rows-inl.h. V adds: Transpose (a kLanes x kLanes square in registers), kMaxRows (rows of the register
 // tile) and, per format, a Reader with At(row, j, part): elements j .. of a row as floats (j is a multiple of
 // kLanes), and kBytesPerVector.
 #pragma once
 
 #include "kernels/kernels.h"
-#include "kernels/x86/rows-inl.h"
+#include "kernels/simd/rows-inl.h"
 
 namespace mobilevlm {
 namespace {
