@@ -33,6 +33,7 @@ std::vector<Candidate> Candidates() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   all.push_back({&kAvx2Kernels, avx2});
   all.push_back({&kAvx512Kernels, avx512});
+  all.push_back({&kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni")});
 #endif
   return all;
 }

@@ -12,10 +12,9 @@
 //   that sums run in one order per table (no thread count, alignment or neighbour changes a bit);
 // - no state, no allocation: any number of threads may call.
 //
-// Matrix products work on panels. A panel holds the weights of up to panel_width outputs for up to kPanelK
-// consecutive inputs, widened to float and transposed, [k][panel_width]. Every weight format becomes the
-// same panel, so a new format needs one packing function and a new CPU one gemm_panel; formats multiplied in
-// integers will get a second panel kind beside this one.
+// Float matrix products work on panels. A panel holds the weights of up to panel_width outputs for up to
+// kPanelK consecutive inputs, widened to float and transposed, [k][panel_width]. Every float format becomes
+// the same panel. Quantised weights have panels of their own: kernels/packed.h, kernels/quant_kernels.h.
 #pragma once
 
 #include <stddef.h>
@@ -49,9 +48,12 @@ using PackColumnsFn = void (*)(const void* block, size_t row_bytes, size_t cols,
 // n elements as float, exact; Q8_0: n a multiple of 32.
 using WidenFn = void (*)(const void* in, size_t n, float* out);
 
+struct QuantKernels;  // kernels/quant_kernels.h
+
 struct KernelTable {
-  const char* name;    // "generic", "avx2", "avx512": what MOBILEVLM_ISA and --version say
-  size_t panel_width;  // outputs of one panel; a multiple of 8
+  const char* name;           // "generic", "avx2", ...: what MOBILEVLM_ISA and --version say
+  size_t panel_width;         // outputs of one panel; a multiple of 8
+  const QuantKernels* quant;  // quantised weights times quantised activations
 
   PackRowsFn pack_rows[kFormatCount];
   PackColumnsFn pack_columns[2];  // F32, F16

@@ -2,13 +2,18 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/quant_kernels.h"
 
 namespace mobilevlm {
 
 extern const KernelTable kGenericKernels;
+extern const QuantKernels kGenericQuantKernels;
 #if defined(__x86_64__)
-extern const KernelTable kAvx2Kernels;    // needs AVX2, FMA, F16C
-extern const KernelTable kAvx512Kernels;  // needs AVX-512 F, BW, DQ, VL besides
+extern const KernelTable kAvx2Kernels;        // needs AVX2, FMA, F16C
+extern const KernelTable kAvx512Kernels;      // needs AVX-512 F, BW, DQ, VL besides; integers by AVX2
+extern const KernelTable kAvx512VnniKernels;  // and AVX-512 VNNI
+extern const QuantKernels kAvx2QuantKernels;
+extern const QuantKernels kAvx512VnniQuantKernels;
 #endif
 
 }  // namespace mobilevlm

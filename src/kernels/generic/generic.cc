@@ -160,6 +160,7 @@ void WeightedSum(const float* const* x, const float* const* w, size_t taps, cons
 constinit const KernelTable kGenericKernels = {
     .name = "generic",
     .panel_width = kWidth,
+    .quant = &kGenericQuantKernels,
     .pack_rows = {PackRows<ReadF32>, PackRows<ReadF16>, PackRows<ReadBF16>, PackRows<ReadQ8_0>},
     .pack_columns = {PackColumns<ReadF32>, PackColumns<ReadF16>},
     .widen = {Widen<ReadF32>, Widen<ReadF16>, Widen<ReadBF16>, Widen<ReadQ8_0>},

@@ -136,6 +136,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const KernelTable kAvx2Kernels = MakeTable<Avx2>("avx2");
+constinit const KernelTable kAvx2Kernels = MakeTable<Avx2>("avx2", &kAvx2QuantKernels);
 
 }  // namespace mobilevlm

@@ -127,6 +127,7 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const KernelTable kAvx512Kernels = MakeTable<Avx512>("avx512");
+constinit const KernelTable kAvx512Kernels = MakeTable<Avx512>("avx512", &kAvx2QuantKernels);
+constinit const KernelTable kAvx512VnniKernels = MakeTable<Avx512>("avx512vnni", &kAvx512VnniQuantKernels);
 
 }  // namespace mobilevlm

@@ -1,0 +1,136 @@
+// AVX2: VPMADDUBSW takes unsigned by signed bytes, so the weight's sign moves to the activation; |w| <= 128
+// and |x| <= 127 keep its 16-bit sums from saturating.
+#include <immintrin.h>
+
+#include "kernels/simd/quantised-inl.h"
+#include "kernels/tables.h"
+
+namespace mobilevlm {
+namespace {
+
+struct Avx2Quant {
+  using Bytes = __m256i;
+  using Ints = __m256i;
+  using F = __m256;
+  static constexpr int kLanes = 8;
+  static constexpr bool kSigned = true;
+  static constexpr int kGemmRows = 4;
+  static constexpr int kGemmPanels = 1;
+
+  static Bytes LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void StoreBytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Bytes Low4(Bytes v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+  static Bytes High4(Bytes v) { return Low4(_mm256_srli_epi16(v, 4)); }
+  template <int s>
+  static Bytes TwoBits(Bytes v) {
+    return _mm256_and_si256(_mm256_srli_epi16(v, s), _mm256_set1_epi8(3));
+  }
+  template <int bit, int value>
+  static Bytes BitTo(Bytes v) {
+    const __m256i select = _mm256_set1_epi8(static_cast<char>(1 << bit));
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(v, select), select), _mm256_set1_epi8(value));
+  }
+  static Bytes AddWhereBit(Bytes v, uint64_t mask, int part, char value) {
+    // Byte i gets the byte of the mask that holds its bit, then tests the bit.
+    const __m256i byte = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
+                                          3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    const __m256i bits =
+        _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(mask >> (32 * part))), byte);
+    const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+    return _mm256_add_epi8(v, _mm256_and_si256(set, _mm256_set1_epi8(value)));
+  }
+  static Bytes ShiftLeft4(Bytes v) { return _mm256_slli_epi16(v, 4); }
+  static Bytes Or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  template <int value>
+  static Bytes Minus(Bytes v) {
+    return _mm256_sub_epi8(v, _mm256_set1_epi8(static_cast<char>(value)));
+  }
+  static Bytes Broadcast4(const int8_t* p) {
+    int32_t four;
+    __builtin_memcpy(&four, p, sizeof(four));
+    return _mm256_set1_epi32(four);
+  }
+  static Ints Dot(Ints acc, Bytes w, Bytes x) {
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  static Ints Zero() { return _mm256_setzero_si256(); }
+  static Ints SetInts(int32_t value) { return _mm256_set1_epi32(value); }
+  static F ToFloat(Ints v) { return _mm256_cvtepi32_ps(v); }
+  static F LoadFloats(const float* p) { return _mm256_loadu_ps(p); }
+  static void StoreFloats(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static F Set(float value) { return _mm256_set1_ps(value); }
+  static F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+
+  static __m128i Load8(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+  static F Halves(const uint16_t* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static F FromBytes(const uint8_t* p) { return ToFloat(_mm256_cvtepu8_epi32(Load8(p))); }
+  static F FromSignedBytes(const int8_t* p) { return ToFloat(_mm256_cvtepi8_epi32(Load8(p))); }
+  static F FromLowNibbles(const uint8_t* p) {
+    return ToFloat(_mm256_and_si256(_mm256_cvtepu8_epi32(Load8(p)), _mm256_set1_epi32(15)));
+  }
+  static F FromHighNibbles(const uint8_t* p) {
+    return ToFloat(_mm256_srli_epi32(_mm256_cvtepu8_epi32(Load8(p)), 4));
+  }
+
+  static uint32_t MaxOf(__m256i v) {
+    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4E));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0xB1));
+    return static_cast<uint32_t>(_mm_cvtsi128_si32(m));
+  }
+  static int32_t SumOf(__m256i v) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
+    return _mm_cvtsi128_si32(sum);
+  }
+  // One block of one row; the groups of the result are 4 * rows bytes apart.
+  static void QuantiseBlock(const float* x, size_t rows, int8_t* q, float* scale, int32_t* sums) {
+    const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
+    F values[4];
+    __m256i largest = _mm256_setzero_si256();
+    for (size_t i = 0; i < 4; ++i) {
+      values[i] = _mm256_loadu_ps(x + 8 * i);
+      largest = _mm256_max_epu32(largest, _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude));
+    }
+    const uint32_t max_bits = MaxOf(largest);
+    float max;
+    __builtin_memcpy(&max, &max_bits, sizeof(max));
+    const bool finite = max_bits < 0x7F800000u;
+    const bool ordinary = finite && max >= 0x1p-100f;
+    *scale = ordinary ? max / 127.0f : finite ? 0.0f : __builtin_nanf("");
+    const F inverse = Set(ordinary ? 127.0f / max : 0.0f);
+    Ints rounded[4];
+    for (size_t i = 0; i < 4; ++i) rounded[i] = ordinary ? _mm256_cvtps_epi32(values[i] * inverse) : Zero();
+    for (size_t half = 0; half < 2; ++half) {
+      sums[half * rows] = SumOf(_mm256_add_epi32(rounded[2 * half], rounded[2 * half + 1]));
+    }
+    // Packing works within 128-bit lanes: dword i of the result is group 2 * (i % 4) + i / 4.
+    const __m256i words[2] = {_mm256_packs_epi32(rounded[0], rounded[1]),
+                              _mm256_packs_epi32(rounded[2], rounded[3])};
+    alignas(32) int32_t groups[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(groups), _mm256_packs_epi16(words[0], words[1]));
+    for (size_t i = 0; i < 8; ++i) {
+      __builtin_memcpy(q + (2 * (i % 4) + i / 4) * 4 * rows, groups + i, 4);
+    }
+  }
+  static void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
+                           int32_t* sums) {
+    for (size_t b = 0; b < k / kQuantBlock; ++b) {
+      for (size_t r = 0; r < rows; ++r) {
+        QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
+                      scale + b * rows + r, sums + 2 * b * rows + r);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+constinit const QuantKernels kAvx2QuantKernels = MakeQuantKernels<Avx2Quant>("avx2");
+
+}  // namespace mobilevlm
