@@ -5,8 +5,8 @@
 #include <string>
 
 #include "commands.h"
-#include "convert/element_types.h"
 #include "inspect_report.h"
+#include "tensor/dequantize.h"
 #include "tensor/npy.h"
 
 namespace mobilevlm::app {
@@ -19,24 +19,22 @@ struct InspectFlags {
   std::string npy;
 };
 
-Status WriteTensor(const std::string& where, DType type, std::span<const uint64_t> shape,
-                   std::span<const std::byte> data, const std::string& out) {
-  MVLM_ASSIGN(const std::vector<float> values, DequantizeTensor(type, data, where));
+Status WriteTensor(DType type, std::span<const uint64_t> shape, std::span<const std::byte> data,
+                   const std::string& out) {
   const std::vector<size_t> extents(shape.begin(), shape.end());
-  return WriteNpy(out, extents, values);
+  return WriteNpy(out, extents, DequantizeTensor(type, data));
 }
 
 Status ExtractTensor(const InspectFlags& flags) {
-  const std::string where = fmt::format("{}: tensor {}", flags.file, flags.tensor);
   if (flags.file.ends_with(".safetensors")) {
     MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(flags.file));
     MVLM_ASSIGN(const NamedTensor* tensor, file.Require(flags.tensor));
-    return WriteTensor(where, tensor->type, tensor->shape, tensor->data, flags.npy);
+    return WriteTensor(tensor->type, tensor->shape, tensor->data, flags.npy);
   }
   MVLM_ASSIGN(const GgufFile file, GgufFile::Open(flags.file));
   const GgufTensor* tensor = file.FindTensor(flags.tensor);
-  if (tensor == nullptr) return Fail("{} is missing", where);
-  return WriteTensor(where, tensor->type, tensor->shape, tensor->data, flags.npy);
+  if (tensor == nullptr) return Fail("{}: tensor {} is missing", flags.file, flags.tensor);
+  return WriteTensor(tensor->type, tensor->shape, tensor->data, flags.npy);
 }
 
 Status RunInspect(const InspectFlags& flags) {

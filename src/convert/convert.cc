@@ -7,6 +7,7 @@
 #include "checkpoint/hf_directory.h"
 #include "convert/element_types.h"
 #include "gguf/writer.h"
+#include "tensor/dequantize.h"
 #include "text/tokenizer.h"
 
 namespace mobilevlm {
@@ -46,7 +47,7 @@ Status AddTensor(GgufWriter& out, const SafetensorsFile& weights, const TensorSp
   const std::string where = fmt::format("{}: tensor {}", weights.path(), spec.hf_name);
   out.AddTensor(spec.gguf_name, type, spec.shape,
                 [tensor, spec, type, where]() -> Result<std::vector<std::byte>> {
-                  MVLM_ASSIGN(std::vector<float> values, DequantizeTensor(tensor->type, tensor->data, where));
+                  std::vector<float> values = DequantizeTensor(tensor->type, tensor->data);
                   if (spec.transform == TensorTransform::kRopeRows) {
                     values = PermuteRopeRows(values, spec.heads, spec.shape[0], spec.shape[1]);
                   }

@@ -10,6 +10,7 @@
 #include "convert/element_types.h"
 #include "gguf/reader.h"
 #include "schema/read_config.h"
+#include "tensor/dequantize.h"
 #include "tensor/npy.h"
 
 namespace mobilevlm {
@@ -34,9 +35,7 @@ class ConvertTest : public ::testing::Test {
   fs::path directory_;
 };
 
-std::vector<float> Values(const GgufTensor& tensor) {
-  return DequantizeTensor(tensor.type, tensor.data, tensor.name).value();
-}
+std::vector<float> Values(const GgufTensor& tensor) { return DequantizeTensor(tensor.type, tensor.data); }
 
 // Metadata that may differ between two conversions of the same model.
 bool IsDescriptive(std::string_view key) { return key == "general.name"; }
@@ -159,8 +158,7 @@ TEST_F(ConvertTest, Q8_0EdgeCases) {
   values[33] = 0.5f;
   values[34] = -1.5f;
   values[35] = 126.4f;
-  const auto decoded =
-      DequantizeTensor(DType::kQ8_0, EncodeTensor(DType::kQ8_0, values, "x").value(), "x").value();
+  const auto decoded = DequantizeTensor(DType::kQ8_0, EncodeTensor(DType::kQ8_0, values, "x").value());
   EXPECT_EQ(std::vector<float>(decoded.begin(), decoded.begin() + 36), [] {
     std::vector<float> wanted(36, 0.0f);
     wanted[32] = -127;
@@ -170,7 +168,7 @@ TEST_F(ConvertTest, Q8_0EdgeCases) {
     return wanted;
   }());
   std::vector<float> tiny(32, 1e-44f);  // 1 / d would be infinite
-  EXPECT_EQ(DequantizeTensor(DType::kQ8_0, EncodeTensor(DType::kQ8_0, tiny, "x").value(), "x").value(),
+  EXPECT_EQ(DequantizeTensor(DType::kQ8_0, EncodeTensor(DType::kQ8_0, tiny, "x").value()),
             std::vector<float>(32, 0.0f));
 }
 
@@ -181,9 +179,6 @@ TEST_F(ConvertTest, ValuesThatDoNotFitAreRefused) {
             "x: the value 70000 cannot be stored as F16");
   const std::vector<float> nan{std::numeric_limits<float>::quiet_NaN()};
   EXPECT_FALSE(EncodeTensor(DType::kF32, nan, "x"));
-  const std::vector<std::byte> block(18);
-  EXPECT_EQ(DequantizeTensor(DType::kQ4_0, block, "x").error().message,
-            "x: reading values of type Q4_0 is not supported; supported: F32, F16, BF16, Q8_0");
 }
 
 TEST_F(ConvertTest, BadDirectoriesAreNamed) {

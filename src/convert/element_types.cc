@@ -12,17 +12,6 @@ namespace {
 
 constexpr float kMaxF16 = 65504.0f;
 
-float BlockValue(const BlockQ8_0& block, size_t i) {
-  return F16ToF32(block.d) * static_cast<float>(block.qs[i]);
-}
-
-template <class T>
-T Load(std::span<const std::byte> data, size_t index) {
-  T value;
-  std::memcpy(&value, data.data() + index * sizeof(T), sizeof(T));
-  return value;
-}
-
 // The largest magnitude of one value that `type` can hold next to any other values.
 float Limit(DType type) {
   switch (type) {
@@ -36,35 +25,6 @@ float Limit(DType type) {
 }
 
 }  // namespace
-
-Result<std::vector<float>> DequantizeTensor(DType type, std::span<const std::byte> data,
-                                            const std::string& name) {
-  const DTypeInfo& info = GetDTypeInfo(type);
-  MVLM_CHECK(data.size() % info.block_bytes == 0, "{}: {} bytes", name, data.size());
-  const size_t count = data.size() / info.block_bytes * info.block_size;
-  if (type != DType::kF32 && type != DType::kF16 && type != DType::kBF16 && type != DType::kQ8_0) {
-    return Fail("{}: reading values of type {} is not supported; supported: F32, F16, BF16, Q8_0", name,
-                info.name);
-  }
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) {
-    switch (type) {
-      case DType::kF32:
-        values[i] = Load<float>(data, i);
-        break;
-      case DType::kF16:
-        values[i] = F16ToF32(Load<f16_t>(data, i));
-        break;
-      case DType::kBF16:
-        values[i] = Bf16ToF32(Load<bf16_t>(data, i));
-        break;
-      default:
-        values[i] = BlockValue(Load<BlockQ8_0>(data, i / 32), i % 32);
-        break;
-    }
-  }
-  return values;
-}
 
 Result<std::vector<std::byte>> EncodeTensor(DType type, std::span<const float> values,
                                             const std::string& name) {

@@ -1,15 +1,8 @@
 #include "ops/convert.h"
 
-#include "kernels/tables.h"
-#include "ops/formats.h"
 #include "ops/parallel.h"
 
 namespace mobilevlm {
-
-void ToFloat(DType type, const void* bytes, size_t n, float* out) {
-  MVLM_CHECK(n % GetDTypeInfo(type).block_size == 0, "{} elements of {}", n, DTypeName(type));
-  kGenericKernels.widen[GetKernelFormat(type)](bytes, n, out);
-}
 
 void ToHalf(const OpsContext& ctx, Mat<const float> in, f16_t* out, size_t out_stride) {
   ParallelRows(ctx, in.rows(), in.cols(), [&](size_t begin, size_t end) {

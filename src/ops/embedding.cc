@@ -1,7 +1,7 @@
 #include "ops/embedding.h"
 
-#include "ops/formats.h"
 #include "ops/parallel.h"
+#include "tensor/dequantize.h"
 
 namespace mobilevlm {
 
@@ -9,11 +9,11 @@ void GatherRows(const OpsContext& ctx, const LinearWeights& table, std::span<con
                 Mat<float> out) {
   MVLM_CHECK(out.rows() == ids.size() && out.cols() == table.in, "{} ids of {} columns into [{}, {}]",
              ids.size(), table.in, out.rows(), out.cols());
-  const WidenFn widen = ctx.kernels->widen[GetKernelFormat(table.type)];
   ParallelRows(ctx, ids.size(), table.in, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       MVLM_CHECK(ids[i] >= 0 && static_cast<size_t>(ids[i]) < table.out, "id {} of {}", ids[i], table.out);
-      widen(table.data + static_cast<size_t>(ids[i]) * table.row_bytes, table.in, out.row(i));
+      Dequantize(table.type, table.data + static_cast<size_t>(ids[i]) * table.row_bytes, table.in,
+                 out.row(i));
     }
   });
 }

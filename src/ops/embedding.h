@@ -9,8 +9,9 @@
 
 namespace mobilevlm {
 
-// out[i] = table[ids[i]] as float. table: [vocab, hidden] in any type Linear reads (its bias is ignored),
-// out: [ids, hidden]. An id outside the table is a broken invariant: callers have checked.
+// out[i] = table[ids[i]] as float. table: [vocab, hidden] in any type (its bias is ignored), out: [ids,
+// hidden]. Exact, and the same whatever the CPU. An id outside the table is a broken invariant: callers have
+// checked.
 void GatherRows(const OpsContext& ctx, const LinearWeights& table, std::span<const int32_t> ids,
                 Mat<float> out);
 

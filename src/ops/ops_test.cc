@@ -168,15 +168,6 @@ TEST_P(SmallOpsTest, ToHalfRowsWithStride) {
   }
 }
 
-TEST(ConvertTest, ToFloatIsExact) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    const TestWeights w = RandomWeights(type, 3, 64, 1);
-    std::vector<float> out(3 * 64);
-    ToFloat(type, w.view.data, out.size(), out.data());
-    EXPECT_TRUE(Near(out, w.exact, 0.0)) << DTypeName(type);
-  }
-}
-
 // A comparison that lets one of these through proves nothing.
 TEST(ComparisonTest, CatchesMutants) {
   const std::vector<float> good = RandomFloats(100, 1, 0.5, 1);

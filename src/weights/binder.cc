@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "ops/convert.h"
+#include "tensor/dequantize.h"
 
 namespace mobilevlm {
 
@@ -41,10 +41,9 @@ LinearWeights WeightBinder::MatrixAndBias(const std::string& name) {
 
 std::span<const float> WeightBinder::Floats(const std::string& name) {
   const GgufTensor& tensor = tensors_.Get(name);
-  if (!Readable(tensor)) return {};
   const size_t count = tensor.elements();
   float* values = store_->emplace_back().Reserve(count);
-  ToFloat(tensor.type, tensor.data.data(), count, values);
+  Dequantize(tensor.type, tensor.data.data(), count, values);
   return {values, count};
 }
 

@@ -9,12 +9,12 @@
 #include "base/check.h"
 #include "base/read_file.h"
 #include "convert/convert.h"
-#include "convert/element_types.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
 #include "image/preprocess.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
+#include "tensor/dequantize.h"
 #include "train/checkpoint.h"
 #include "train/export_hf.h"
 #include "train/mini_config.h"
@@ -123,9 +123,7 @@ void AddTensors(const GgufFile& file, const std::vector<TensorSpec>& specs, trai
   for (const TensorSpec& spec : specs) {
     const auto found = FindTensor(file, spec);
     ASSERT_TRUE(found.has_value()) << found.error().message;
-    const auto values = DequantizeTensor((*found)->type, (*found)->data, spec.gguf_name);
-    ASSERT_TRUE(values.has_value()) << values.error().message;
-    torch::Tensor tensor = torch::tensor(*values);
+    torch::Tensor tensor = torch::tensor(DequantizeTensor((*found)->type, (*found)->data));
     if (spec.transform == TensorTransform::kRopeRows) {
       const int64_t rows = static_cast<int64_t>(spec.shape[0]), heads = spec.heads;
       tensor = tensor.view({heads, rows / heads / 2, 2, -1}).transpose(1, 2).contiguous();
