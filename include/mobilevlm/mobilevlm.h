@@ -39,11 +39,14 @@ enum class ImageFit {
 };
 
 struct LoadOptions {
-  std::string text = {};      // GGUF file of the language model (architecture llama)
-  std::string mmproj = {};    // GGUF file of vision tower and projector (architecture clip)
-  int threads = 0;            // 0: one per CPU
-  int context = 0;            // positions a session can hold; 0: what the model was trained with
-  KvType kv = KvType::kF16;   // element type of the key and value cache
+  std::string text = {};     // GGUF file of the language model (architecture llama)
+  std::string mmproj = {};   // GGUF file of vision tower and projector (architecture clip)
+  int threads = 0;           // 0: one per CPU
+  int context = 0;           // positions a session can hold; 0: what the model was trained with
+  KvType kv = KvType::kF16;  // element type of the key and value cache
+  // Quantised weights normally meet activations quantised to 8 bits; true keeps activations float, as the
+  // reference has them, at a fraction of the speed.
+  bool float_activations = false;
   std::string isa = {};       // "generic", "avx2", ...; "": MOBILEVLM_ISA if set, else the best
   uint64_t memory_limit = 0;  // bytes; 0: what the system has available now
 };

@@ -20,6 +20,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
 
+  // Drops the pages that lie wholly inside `part` from this process's memory; reading them maps them again.
+  void Release(std::span<const std::byte> part) const;
+
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 

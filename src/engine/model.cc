@@ -71,6 +71,7 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
       .tokenizer = std::move(tokenizer),
       .context = context,
       .kv_type = options.kv == KvType::kF32 ? DType::kF32 : DType::kF16,
+      .float_activations = options.float_activations,
       .memory = {},
       .vision_weights = {},
       .projector_weights = {},
@@ -87,9 +88,10 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   if (const Status fits = CheckMemory(model->memory, options.memory_limit); !fits) {
     return Context(fits.error(), "{}", options.text);
   }
-  MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm));
-  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision));
-  MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector));
+  ThreadPool pool(options.threads);
+  MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm, &pool));
+  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, &pool));
+  MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector, &pool));
   model->rope = RopeTable(model->context, static_cast<size_t>(model->llm.head_dim), model->llm.rope_base);
   return model;
 }

@@ -33,6 +33,7 @@ struct LoadedModel {
   Tokenizer tokenizer;
   size_t context = 0;  // positions per conversation, at most llm.context
   DType kv_type = DType::kF16;
+  bool float_activations = false;
   MemoryNeed memory;
 
   VisionWeights vision_weights;

@@ -7,7 +7,12 @@
 namespace mobilevlm::engine {
 
 Pipeline::Pipeline(const LoadedModel& model, int threads)
-    : model_(model), pool_(threads), ctx_{.pool = &pool_, .kernels = model.kernels} {}
+    : model_(model),
+      pool_(threads),
+      ctx_{.pool = &pool_,
+           .kernels = model.kernels,
+           .scratch = &linear_scratch_,
+           .float_activations = model.float_activations} {}
 
 Image Pipeline::Preprocess(const Image& picture, ImageFit fit) const {
   const ImageMode mode = fit == ImageFit::kPad ? ImageMode::kPad : ImageMode::kCrop;

@@ -18,6 +18,7 @@
 #include "engine/model.h"
 #include "image/image.h"
 #include "llm/kv_cache.h"
+#include "ops/linear_scratch.h"
 #include "tensor/mat.h"
 
 namespace mobilevlm::engine {
@@ -60,6 +61,7 @@ class Pipeline {
 
   const LoadedModel& model_;
   ThreadPool pool_;
+  LinearScratch linear_scratch_;  // guarded by mutex_, as what ctx_ is used for
   const OpsContext ctx_;
 
   std::mutex mutex_;  // guards what follows, and the pool

@@ -207,4 +207,8 @@ Result<std::vector<float>> GgufFile::GetF32s(std::string_view key) const {
   return values;
 }
 
+void GgufFile::ReleasePages(const GgufTensor& tensor) const {
+  if (!mapping_.empty()) mapping_.front().Release(tensor.data);
+}
+
 }  // namespace mobilevlm

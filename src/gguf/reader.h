@@ -81,6 +81,10 @@ class GgufFile {
   const GgufTensor* FindTensor(std::string_view name) const;
   const std::vector<GgufTensor>& tensors() const { return tensors_; }  // in the order of the file
 
+  // Gives the tensor's pages back to the system; its bytes stay readable and are then read from the file
+  // again. For callers that have copied them and must not hold both.
+  void ReleasePages(const GgufTensor& tensor) const;
+
   const std::string& path() const { return path_; }
   uint32_t version() const { return version_; }
   uint32_t alignment() const { return alignment_; }

@@ -28,9 +28,7 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
                Mat<float> x) {
   const size_t start = cache.length();
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
-  Linear(ctx, b.normed, weights.q, b.q);
-  Linear(ctx, b.normed, weights.k, b.k);
-  Linear(ctx, b.normed, weights.v, b.v);
+  Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
   ApplyRope(ctx, rope, start, b.q);
   ApplyRope(ctx, rope, start, b.k);
   cache.Store(ctx, layer, b.k, b.v);
@@ -43,8 +41,7 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
 void Mlp(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, const Buffers& b,
          Mat<float> x) {
   RmsNorm(ctx, x, weights.ffn_norm, config.rms_eps, b.normed);
-  Linear(ctx, b.normed, weights.gate, b.gate);
-  Linear(ctx, b.normed, weights.up, b.up);
+  Linear(ctx, b.normed, {{&weights.gate, b.gate}, {&weights.up, b.up}});
   SwiGlu(ctx, b.gate, b.up, b.gate);
   Linear(ctx, b.gate, weights.down, b.normed);
   AddInPlace(ctx, b.normed, x);
@@ -52,10 +49,10 @@ void Mlp(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& 
 
 }  // namespace
 
-Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config) {
+Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config, ThreadPool* pool) {
   LlmWeights weights;
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), &weights.floats));
-  weights.token_embedding = binder.Matrix("model.embed_tokens.weight");
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), &weights.store, pool));
+  weights.token_embedding = binder.Table("model.embed_tokens.weight");
   for (int i = 0; i < config.layers; ++i) {
     const std::string prefix = fmt::format("model.layers.{}.", i);
     LlmBlockWeights& block = weights.blocks.emplace_back();

@@ -38,10 +38,10 @@ struct LlmWeights {
   std::vector<LlmBlockWeights> blocks;
   std::span<const float> output_norm;  // [hidden]
   LinearWeights output;                // lm_head, [vocab, hidden]
-  FloatStore floats;
+  WeightStore store;
 
   // `file` must outlive the weights.
-  static Result<LlmWeights> Bind(const GgufFile& file, const LlmConfig& config);
+  static Result<LlmWeights> Bind(const GgufFile& file, const LlmConfig& config, ThreadPool* pool);
 };
 
 // Reusable buffers, one caller at a time.

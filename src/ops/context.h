@@ -8,9 +8,15 @@
 
 namespace mobilevlm {
 
+struct LinearScratch;  // ops/linear_scratch.h
+
 struct OpsContext {
   ThreadPool* pool;
   const KernelTable* kernels;
+  // Buffers that Linear keeps between calls; nullptr: it allocates for each call.
+  LinearScratch* scratch = nullptr;
+  // Activations stay float even where the weights are quantised: slow, and what the reference computes.
+  bool float_activations = false;
 };
 
 }  // namespace mobilevlm

@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "ops/formats.h"
+#include "ops/linear_quantised.h"
+#include "ops/pack_weights.h"
 
 namespace mobilevlm {
 namespace {
@@ -28,6 +30,13 @@ struct Job {
 
   const std::byte* Block(size_t panel, size_t k) const {
     return w.data + panel * width * w.row_bytes + k / kPanelK * k_bytes;
+  }
+  void Pack(size_t panel, size_t k, size_t depth, const std::byte* next, float* out) const {
+    if (w.packed != nullptr) {
+      UnpackToFloat(kernels, w, panel * width, width, k, depth, out);
+    } else {
+      kernels.pack_rows[format](Block(panel, k), w.row_bytes, Cols(panel), depth, next, out);
+    }
   }
   size_t Cols(size_t panel) const { return std::min(width, w.out - panel * width); }
 };
@@ -79,30 +88,17 @@ void MultiplyPanels(const Job& job, size_t begin, size_t end, size_t block, floa
         } else if (first + count < job.panels) {
           next = job.Block(first + count, 0);
         }
-        job.kernels.pack_rows[job.format](job.Block(first + p, k), job.w.row_bytes, job.Cols(first + p),
-                                          depth, next, packed + p * kPanelK * job.width);
+        job.Pack(first + p, k, depth, next, packed + p * kPanelK * job.width);
       }
       MultiplyBlock(job, first, count, k, depth, packed);
     }
   }
 }
 
-}  // namespace
-
-bool IsLinearType(DType type) { return FindKernelFormat(type).has_value(); }
-
-void Linear(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, Mat<float> y) {
-  MVLM_CHECK(x.cols() == w.in && y.cols() == w.out && x.rows() == y.rows(),
-             "x [{}, {}] times weights [{}, {}] into y [{}, {}]", x.rows(), x.cols(), w.out, w.in, y.rows(),
-             y.cols());
-  const KernelFormat format = GetKernelFormat(w.type);
-  MVLM_CHECK(w.row_bytes >= RowBytes(w.type, w.in).value_or(SIZE_MAX), "{} bytes for a row of {} {}",
-             w.row_bytes, w.in, DTypeName(w.type));
-  if (x.rows() == 0 || w.out == 0) return;
-
+void MultiplyFloat(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, Mat<float> y) {
   const size_t width = ctx.kernels->panel_width;
   const Job job{.kernels = *ctx.kernels,
-                .format = format,
+                .format = FindKernelFormat(w.type).value_or(kFormatF32),  // not asked for packed weights
                 .x = x,
                 .w = w,
                 .y = y,
@@ -126,6 +122,36 @@ void Linear(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, M
     }
   };
   ctx.pool->ParallelFor(std::min(threads, items), std::ref(slot));
+}
+
+}  // namespace
+
+void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<LinearPart> parts) {
+  bool quantised = !ctx.float_activations && x.rows() > 0;
+  for (const auto& [w, y] : parts) {
+    MVLM_CHECK(x.cols() == w->in && y.cols() == w->out && x.rows() == y.rows() && w->out > 0,
+               "x [{}, {}] times weights [{}, {}] into y [{}, {}]", x.rows(), x.cols(), w->out, w->in,
+               y.rows(), y.cols());
+    MVLM_CHECK(w->row_bytes >= RowBytes(w->type, w->in).value_or(SIZE_MAX), "{} bytes for a row of {} {}",
+               w->row_bytes, w->in, DTypeName(w->type));
+    MVLM_CHECK((w->packed != nullptr) == FindPackedFormat(w->type).has_value(), "{} weights, packed or not",
+               DTypeName(w->type));
+    quantised = quantised && w->packed != nullptr;
+  }
+  if (quantised) return LinearQuantised(ctx, x, {parts.begin(), parts.size()});
+  if (x.rows() == 0) return;
+  for (const auto& [w, y] : parts) {
+    if (w->packed != nullptr && !ctx.float_activations) {
+      const LinearPart part{w, y};
+      LinearQuantised(ctx, x, {&part, 1});
+    } else {
+      MultiplyFloat(ctx, x, *w, y);
+    }
+  }
+}
+
+void Linear(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, Mat<float> y) {
+  Linear(ctx, x, {{&w, y}});
 }
 
 }  // namespace mobilevlm

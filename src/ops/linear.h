@@ -1,11 +1,15 @@
-// y = x * W^T + bias, torch.nn.Linear, with the weights read as the file stores them.
+// y = x * W^T + bias, torch.nn.Linear.
 //
-// Each output is one sum over `in` in ascending order, starting at the bias: y = ((bias + x0*w0) + x1*w1)...
-// with fused multiply-adds where the CPU has them. Tokens, tiles and threads only decide which outputs are
-// computed side by side, so that one token alone and the same token in a batch agree to the bit.
+// Float weights (F32, F16, BF16) are read as the file stores them: each output is one sum over `in` in
+// ascending order, starting at the bias: y = ((bias + x0*w0) + x1*w1)... with fused multiply-adds where the
+// CPU has them. Quantised weights are packed at loading (ops/pack_weights.h) and meet activations quantised
+// to 8 bits (kernels/quant_kernels.h has the arithmetic), or float ones if the context says so. Either way
+// tokens, tiles and threads only decide which outputs are computed side by side, so that one token alone
+// and the same token in a batch agree to the bit.
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "ops/context.h"
 #include "tensor/dtype.h"
@@ -13,8 +17,9 @@
 
 namespace mobilevlm {
 
-// A read-only view of a weight matrix [out, in], row-major as in the file; rows are row_bytes apart.
-// F32, F16, BF16 and Q8_0. No alignment is assumed.
+// A read-only view of a weight matrix [out, in], row-major as in the file, rows row_bytes apart; no alignment
+// is assumed. A quantised matrix that is to be multiplied also has its packed form, and then Linear does not
+// touch `data`.
 struct LinearWeights {
   DType type = DType::kF32;
   const std::byte* data = nullptr;
@@ -22,12 +27,20 @@ struct LinearWeights {
   size_t in = 0;
   const float* bias = nullptr;  // [out], or nullptr
   size_t row_bytes = 0;
+  const std::byte* packed = nullptr;  // PackedPanels(out) panels
 };
 
-// True if Linear and GatherRows can read this type; the loader asks before it accepts a tensor.
-bool IsLinearType(DType type);
+// One of several products with the same x.
+struct LinearPart {
+  const LinearWeights* w;
+  Mat<float> y;  // [tokens, out]
+};
 
 // x: [tokens, in], y: [tokens, out]; they must not overlap. Zero tokens are allowed.
 void Linear(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, Mat<float> y);
+
+// The same for several matrices at once (query, key and value; gate and up): bit for bit what one after the
+// other would give, with x prepared once and the threads busy to the end of all.
+void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<LinearPart> parts);
 
 }  // namespace mobilevlm

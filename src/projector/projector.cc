@@ -2,9 +2,10 @@
 
 namespace mobilevlm {
 
-Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const ProjectorConfig& config) {
+Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const ProjectorConfig& config,
+                                                ThreadPool* pool) {
   ProjectorWeights weights;
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, ProjectorTensors(config), &weights.floats));
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, ProjectorTensors(config), &weights.store, pool));
   switch (config.type) {
     case ProjectorType::kLdpV2:
       weights.net = LdpV2Weights::Bind(binder);

@@ -12,9 +12,9 @@ namespace mobilevlm {
 // Movable only; immutable after Bind. `file` must outlive the weights.
 struct ProjectorWeights {
   std::variant<LdpV2Weights, LdpWeights> net;
-  FloatStore floats;
+  WeightStore store;
 
-  static Result<ProjectorWeights> Bind(const GgufFile& file, const ProjectorConfig& config);
+  static Result<ProjectorWeights> Bind(const GgufFile& file, const ProjectorConfig& config, ThreadPool* pool);
 };
 
 // Reusable buffers, one caller at a time.

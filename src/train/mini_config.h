@@ -71,7 +71,7 @@ struct TextOptions {
   int64_t scenes = 30000;                           // training scenes with cached features
   int64_t questions_per_kind = 128;                 // in validation
   int most_rounds = 6;                              // questions about one scene, 1 to this many
-  double caption_share = 0.25;                      // of the language stage's samples
+  double caption_share = 0.1;                       // of the language stage's samples
   double projector_rate = 1e-3;                     // learning rate of the projector
   std::map<std::string, double> kind_weights = {};  // how often a kind is asked; absent: 1
 };

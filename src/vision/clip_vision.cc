@@ -52,9 +52,7 @@ void Block(const OpsContext& ctx, const VisionConfig& config, const VisionBlockW
            AttentionScratch& attention, const Buffers& b) {
   // CLIPAttention: no mask, scale 1 / sqrt(head_dim).
   LayerNorm(ctx, b.hidden, weights.ln1.gamma, weights.ln1.beta, config.layer_norm_eps, b.normed);
-  Linear(ctx, b.normed, weights.q, b.q);
-  Linear(ctx, b.normed, weights.k, b.k);
-  Linear(ctx, b.normed, weights.v, b.v);
+  Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
   AttentionBidirectional(ctx, b.q, b.k, b.v, static_cast<size_t>(config.heads), attention, b.normed);
   Linear(ctx, b.normed, weights.out, b.q);
   AddInPlace(ctx, b.q, b.hidden);
@@ -69,10 +67,11 @@ void Block(const OpsContext& ctx, const VisionConfig& config, const VisionBlockW
 
 }  // namespace
 
-Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config) {
+Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config,
+                                          ThreadPool* pool) {
   VisionWeights weights;
   MVLM_ASSIGN(const FfnNaming naming, DetectFfnNaming(file, config));
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, VisionTensors(config, naming), &weights.floats));
+  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, VisionTensors(config, naming), &weights.store, pool));
   const std::string root(kHfVisionPrefix);
   weights.class_embedding = binder.Floats(root + "embeddings.class_embedding");
   weights.patch_embedding = binder.Matrix(root + "embeddings.patch_embedding.weight");

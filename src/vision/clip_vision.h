@@ -32,11 +32,11 @@ struct VisionWeights {
   Mat<const float> position_embedding;     // [positions, hidden]
   NormWeights pre_ln;                      // pre_layrnorm (HF's spelling)
   std::vector<VisionBlockWeights> blocks;  // [used_layers]
-  FloatStore floats;
+  WeightStore store;
 
   // An Error names the first tensor that is missing or has another shape or type than the schema says.
   // `file` must outlive the weights.
-  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config);
+  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config, ThreadPool* pool);
 };
 
 // Reusable buffers, one caller at a time.

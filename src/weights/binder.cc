@@ -1,35 +1,55 @@
 #include "weights/binder.h"
 
+#include <functional>
 #include <utility>
 
+#include "ops/pack_weights.h"
 #include "tensor/dequantize.h"
 
 namespace mobilevlm {
+namespace {
+
+// Panels that one thread packs at a time.
+constexpr size_t kPanelsPerItem = 8;
+
+}  // namespace
 
 Result<WeightBinder> WeightBinder::Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                          FloatStore* store) {
+                                          WeightStore* store, ThreadPool* pool) {
   MVLM_ASSIGN(TensorMap tensors, TensorMap::Bind(file, specs));
-  return WeightBinder(file, std::move(tensors), store);
+  return WeightBinder(file, std::move(tensors), store, pool);
 }
 
-bool WeightBinder::Readable(const GgufTensor& tensor) {
-  if (IsLinearType(tensor.type)) return true;
-  if (status_) {
-    status_ = Fail("{}: tensor {}: type {} cannot be run, wanted F32, F16, BF16 or Q8_0", path_, tensor.name,
-                   DTypeName(tensor.type));
-  }
-  return false;
-}
-
-LinearWeights WeightBinder::Matrix(const std::string& name) {
+LinearWeights WeightBinder::Table(const std::string& name) {
   const GgufTensor& tensor = tensors_.Get(name);
-  if (!Readable(tensor)) return {};
   LinearWeights weights;
   weights.type = tensor.type;
   weights.data = tensor.data.data();
   weights.out = tensor.shape[0];
   weights.in = tensor.elements() / weights.out;
   weights.row_bytes = tensor.data.size() / weights.out;
+  return weights;
+}
+
+LinearWeights WeightBinder::Matrix(const std::string& name) {
+  LinearWeights weights = Table(name);
+  const std::optional<PackedFormat> format = FindPackedFormat(weights.type);
+  if (!format || !status_) return weights;
+  const size_t panels = PackedPanels(weights.out);
+  const size_t bytes = panels * PanelBytes(*format, weights.in);
+  std::byte* packed = store_->Packed(bytes);
+  if (packed == nullptr) {
+    status_ =
+        Fail("{}: tensor {}: cannot get {} bytes of memory", file_->path(), tensors_.Get(name).name, bytes);
+    return weights;
+  }
+  const auto pack = [&](size_t item) {
+    const size_t begin = item * kPanelsPerItem, end = std::min(panels, begin + kPanelsPerItem);
+    PackPanels(*format, weights.data, weights.row_bytes, weights.out, weights.in, begin, end, packed);
+  };
+  pool_->ParallelFor((panels + kPanelsPerItem - 1) / kPanelsPerItem, std::ref(pack));
+  file_->ReleasePages(tensors_.Get(name));
+  weights.packed = packed;
   return weights;
 }
 
@@ -41,10 +61,9 @@ LinearWeights WeightBinder::MatrixAndBias(const std::string& name) {
 
 std::span<const float> WeightBinder::Floats(const std::string& name) {
   const GgufTensor& tensor = tensors_.Get(name);
-  const size_t count = tensor.elements();
-  float* values = store_->emplace_back().Reserve(count);
-  Dequantize(tensor.type, tensor.data.data(), count, values);
-  return {values, count};
+  const std::span<float> values = store_->Floats(tensor.elements());
+  Dequantize(tensor.type, tensor.data.data(), values.size(), values.data());
+  return values;
 }
 
 Mat<const float> WeightBinder::FloatMatrix(const std::string& name, size_t rows) {

@@ -1,8 +1,8 @@
 // WeightBinder: joins the tensor table (schema/) with the views that the operators read (ops/). Each stage
 // binds its own weights with it, by their Hugging Face names; what the file calls them is schema's business.
 //
-// A tensor that ops cannot read yet is remembered, not returned, so that binding code reads as a list; ask
-// status() once at the end.
+// What goes wrong is remembered, not returned, so that binding code reads as a list; ask status() once at the
+// end.
 #pragma once
 
 #include <span>
@@ -10,16 +10,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "gguf/reader.h"
 #include "ops/linear.h"
 #include "schema/tensors.h"
 #include "tensor/mat.h"
+#include "weights/weight_store.h"
 
 namespace mobilevlm {
-
-// Owns the small arrays that are widened to float: norms, biases, convolutions, positions. Moving it keeps
-// every pointer valid.
-using FloatStore = std::vector<AlignedBuffer<float>>;
 
 struct NormWeights {
   std::span<const float> gamma;  // "weight"
@@ -29,12 +27,16 @@ struct NormWeights {
 class WeightBinder {
  public:
   // An Error names the first tensor of `specs` that is missing or has another shape or type than they say.
-  // `file` must outlive all views, `store` the binder and all views.
+  // `file` must outlive all views, `store` the binder and all views, `pool` the binder.
   static Result<WeightBinder> Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                     FloatStore* store);
+                                     WeightStore* store, ThreadPool* pool);
 
-  // A matrix as the file stores it: [shape[0], product of the rest]. Names are in the table (else we abort).
+  // A matrix [shape[0], product of the rest] to multiply with. Quantised ones are packed here, by all
+  // threads, and the file's pages are given back, so that memory never holds both; the others stay views of
+  // the file. Names are in the table (else we abort).
   LinearWeights Matrix(const std::string& name);
+  // A matrix whose rows are looked up: always a view of the file.
+  LinearWeights Table(const std::string& name);
   // `name`.weight with `name`.bias.
   LinearWeights MatrixAndBias(const std::string& name);
   // All elements, widened to float.
@@ -47,14 +49,13 @@ class WeightBinder {
   const Status& status() const { return status_; }
 
  private:
-  WeightBinder(const GgufFile& file, TensorMap tensors, FloatStore* store)
-      : path_(file.path()), tensors_(std::move(tensors)), store_(store) {}
-  // False, with an Error in status_, if ops cannot read the type.
-  bool Readable(const GgufTensor& tensor);
+  WeightBinder(const GgufFile& file, TensorMap tensors, WeightStore* store, ThreadPool* pool)
+      : file_(&file), tensors_(std::move(tensors)), store_(store), pool_(pool) {}
 
-  std::string path_;
+  const GgufFile* file_;
   TensorMap tensors_;
-  FloatStore* store_;
+  WeightStore* store_;
+  ThreadPool* pool_;
   Status status_;
 };
 

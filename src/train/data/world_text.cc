@@ -30,7 +30,14 @@ TokenSample WorldText::Caption(const world::Scene& scene) const {
 
 TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& random) const {
   const int every_kind = static_cast<int>(world::Kinds().size());
+  // Each kind twice, where the scene has two different questions of the kind.
   std::vector<world::Question> questions = world_.AskAbout(scene, every_kind, random);
+  for (world::Question& again : world_.AskAbout(scene, every_kind, random)) {
+    const bool known = std::any_of(questions.begin(), questions.end(), [&](const world::Question& question) {
+      return question.question == again.question;
+    });
+    if (!known) questions.push_back(std::move(again));
+  }
   // Weighted choice without replacement: the smallest of Exp(1) / weight (Efraimidis and Spirakis 2006).
   std::vector<std::pair<double, size_t>> order;
   for (size_t i = 0; i < questions.size(); ++i) {

@@ -18,6 +18,10 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
     // Not tied, but equal at the start: a model that answers with words it sees learns to copy far sooner.
     lm_head_->weight.copy_(embed_tokens_->weight);
   }
+  if (config.cells > 0) {
+    cell_places_ =
+        register_parameter("cell_places", kInitStd * torch::randn({config.cells, config.llm.hidden}));
+  }
   for (int i = 0; i < config.llm.layers; ++i) layers_->push_back(LlamaBlock(config.llm));
   const auto model = std::make_shared<torch::nn::Module>("MobileLlamaModel");
   register_module("model", model);
@@ -38,8 +42,10 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
 torch::Tensor MobileVlmImpl::Visual(const MicroBatch& batch) {
   if (batch.features.defined()) return projector_->forward(batch.features).view({-1, config_.llm.hidden});
   constexpr int64_t kSum = 0;
-  return std::get<0>(torch::embedding_bag(embed_tokens_->weight, batch.cell_ids, batch.cell_offsets,
-                                          /*scale_grad_by_freq=*/false, kSum));
+  const torch::Tensor words =
+      std::get<0>(torch::embedding_bag(embed_tokens_->weight, batch.cell_ids, batch.cell_offsets,
+                                       /*scale_grad_by_freq=*/false, kSum));
+  return words + cell_places_.repeat({words.size(0) / config_.cells, 1});
 }
 
 torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual) {

@@ -22,6 +22,7 @@ struct MobileVlmConfig {
   LlmConfig llm;
   std::optional<ProjectorConfig> projector;
   std::optional<VisionConfig> vision;
+  int cells = 0;  // places for pictures told in words; only the language stage has them
 };
 
 class MobileVlmImpl : public torch::nn::Module {
@@ -29,7 +30,8 @@ class MobileVlmImpl : public torch::nn::Module {
   explicit MobileVlmImpl(const MobileVlmConfig& config);
 
   // The places of the pictures, [visual tokens of all samples, hidden]: the projector over the features,
-  // or for each cell the sum of its words' embeddings.
+  // or for each cell the sum of its words' embeddings and of its place's own, which stands for what a vision
+  // tower's features say about where they are.
   torch::Tensor Visual(const MicroBatch& batch);
   // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
   // [batch * tokens, hidden].
@@ -53,6 +55,7 @@ class MobileVlmImpl : public torch::nn::Module {
   torch::nn::ModuleList layers_;
   RmsNorm norm_;
   torch::nn::Linear lm_head_;
+  torch::Tensor cell_places_;  // [cells, hidden]
   ClipVisionTower tower_{nullptr};
   LdpNetV2Projector projector_{nullptr};
 };

@@ -1,0 +1,246 @@
+#include "ops/linear_quantised.h"
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+
+#include "kernels/quant_kernels.h"
+#include "ops/linear_scratch.h"
+#include "ops/pack_weights.h"
+
+namespace mobilevlm {
+namespace {
+
+// Inputs that are unpacked at once: two panels of them, 16 KiB, stay in any L1 cache while all tokens pass.
+constexpr size_t kUnpackedInputs = 512;
+constexpr size_t kPairOutputs = 2 * kPackedOutputs;
+// One token: panels are handed out in pieces of about this many bytes.
+constexpr size_t kBytesPerItem = 128 * 1024;
+
+// How the tokens are cut into tiles, as evenly as possible.
+struct Tiling {
+  explicit Tiling(size_t tokens) : rows(tokens), tiles((tokens + kTileRows - 1) / kTileRows) {}
+  size_t Begin(size_t tile) const { return tile * rows / tiles; }
+  size_t rows, tiles;
+};
+
+// One operand of the call with everything that follows from its format.
+struct Part {
+  const LinearWeights* w;
+  Mat<float> y;
+  PackedFormat format;
+  PackedTraits traits;
+  size_t panel_bytes;
+  size_t panels;             // that hold outputs
+  size_t items, first_item;  // pieces of work
+  LinearScratch::Correction* correction;
+
+  size_t Sums(size_t in) const { return in / kQuantBlock * static_cast<size_t>(traits.sub_blocks); }
+};
+
+struct Job {
+  const QuantKernels& kernels;
+  Mat<const float> x;
+  Tiling tiling;
+  LinearScratch& scratch;
+  std::vector<Part>& parts;
+
+  size_t in() const { return x.cols(); }
+  // The tile's activations from input k on, as kernels want them for this part.
+  QuantisedRows Rows(const Part& part, size_t tile, size_t k) const {
+    const size_t begin = tiling.Begin(tile), rows = tiling.Begin(tile + 1) - begin;
+    const size_t block = k / kQuantBlock, subs = static_cast<size_t>(part.traits.sub_blocks);
+    const size_t sums = begin * part.Sums(in()) + block * subs * rows;
+    return {.rows = rows,
+            .q = scratch.q.data() + begin * in() + k * rows,
+            .scale = scratch.scale.data() + begin * (in() / kQuantBlock) + block * rows,
+            .start = part.correction->start.data() + sums,
+            .scaled_sums = part.correction->scaled_sums.data() + sums};
+  }
+};
+
+bool SameCorrection(const PackedTraits& a, const PackedTraits& b) {
+  return a.sub_blocks == b.sub_blocks && a.offset == b.offset && a.has_min == b.has_min;
+}
+
+// Parts of the same kind of format share their corrections.
+void PrepareCorrections(Job& job) {
+  const size_t count = job.x.rows() * (job.in() / 16);
+  job.scratch.corrections.resize(std::max(job.scratch.corrections.size(), job.parts.size()));
+  for (size_t p = 0; p < job.parts.size(); ++p) {
+    Part& part = job.parts[p];
+    part.correction = nullptr;
+    for (size_t before = 0; before < p && part.correction == nullptr; ++before) {
+      if (SameCorrection(job.parts[before].traits, part.traits))
+        part.correction = job.parts[before].correction;
+    }
+    if (part.correction != nullptr) continue;
+    part.correction = &job.scratch.corrections[p];
+    part.correction->start.Reserve(count);
+    part.correction->scaled_sums.Reserve(count);
+  }
+}
+
+// start and scaled_sums of one tile from the sums of its quantised activations.
+void Correct(const Job& job, const Part& part, size_t tile) {
+  const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin;
+  const int32_t* sums = job.scratch.sums.data() + begin * (job.in() / 16);
+  const float* scale = job.scratch.scale.data() + begin * (job.in() / kQuantBlock);
+  int32_t* start = part.correction->start.data() + begin * part.Sums(job.in());
+  float* scaled = part.correction->scaled_sums.data() + begin * part.Sums(job.in());
+  const bool halves = part.traits.sub_blocks == 2;
+  for (size_t b = 0; b < job.in() / kQuantBlock; ++b, sums += 2 * rows, scale += rows) {
+    for (int s = 0; s < part.traits.sub_blocks; ++s, start += rows, scaled += rows) {
+      const int32_t* first = sums + static_cast<size_t>(s) * rows;
+      for (size_t r = 0; r < rows; ++r) {
+        const int32_t sum = halves ? first[r] : first[r] + first[rows + r];
+        start[r] = -part.traits.offset * sum;
+        scaled[r] = scale[r] * static_cast<float>(sum);
+      }
+    }
+  }
+}
+
+void QuantiseTile(const Job& job, size_t tile) {
+  const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin, in = job.in();
+  job.kernels.quantise_rows(job.x.row(begin), job.x.stride(), rows, in, job.scratch.q.data() + begin * in,
+                            job.scratch.scale.data() + begin * (in / kQuantBlock),
+                            job.scratch.sums.data() + begin * (in / 16));
+  for (size_t p = 0; p < job.parts.size(); ++p) {
+    const bool shared = job.parts[p].correction != &job.scratch.corrections[p];
+    if (!shared) Correct(job, job.parts[p], tile);
+  }
+}
+
+// Copies the bias of outputs [begin, begin + count) to y, zeros where there is none.
+void StartFromBias(const LinearWeights& w, size_t begin, size_t count, size_t width, float* y) {
+  const float* bias = w.bias == nullptr ? nullptr : w.bias + begin;
+  for (size_t o = 0; o < width; ++o) y[o] = bias != nullptr && o < count ? bias[o] : 0.0f;
+}
+
+// One token times panels [begin, end).
+void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
+  const QuantisedRows x = job.Rows(part, 0, 0);
+  for (size_t panel = begin; panel < end; ++panel) {
+    const size_t first = panel * kPackedOutputs, count = std::min(kPackedOutputs, part.w->out - first);
+    alignas(64) float y[kPackedOutputs];
+    StartFromBias(*part.w, first, count, kPackedOutputs, y);
+    job.kernels.gemv[part.format](part.w->packed + panel * part.panel_bytes, job.in(), x, y);
+    std::copy_n(y, count, part.y.row(0) + first);
+  }
+}
+
+// All tokens times one pair of panels.
+void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
+  const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
+  const size_t tokens = job.x.rows(), in = job.in();
+  const std::byte* packed = part.w->packed + 2 * pair * part.panel_bytes;
+  float* sums = slot.sums.Reserve(tokens * kPairOutputs);
+  for (size_t t = 0; t < tokens; ++t)
+    StartFromBias(*part.w, first, count, kPairOutputs, sums + t * kPairOutputs);
+
+  constexpr size_t kPanelScales = kUnpackedInputs;  // 16 outputs, one scale per 16 inputs at most
+  uint8_t* quants = slot.quants.Reserve(2 * kUnpackedInputs * kPackedOutputs);
+  float* scales = slot.scales.Reserve(2 * kPanelScales);
+  float* mins = slot.mins.Reserve(2 * kPanelScales);
+  const UnpackedPanel panels[2] = {
+      {quants, scales, mins},
+      {quants + kUnpackedInputs * kPackedOutputs, scales + kPanelScales, mins + kPanelScales}};
+  const auto gemm = job.kernels.gemm[part.traits.sub_blocks - 1][part.traits.has_min];
+  for (size_t k = 0; k < in; k += kUnpackedInputs) {
+    const size_t depth = std::min(kUnpackedInputs, in - k);
+    const std::byte* from = packed + PanelBytes(part.format, k);
+    job.kernels.unpack[part.format](from, depth, panels[0]);
+    job.kernels.unpack[part.format](from + part.panel_bytes, depth, panels[1]);
+    for (size_t tile = 0; tile < job.tiling.tiles; ++tile) {
+      gemm(panels, depth, job.Rows(part, tile, k), sums + job.tiling.Begin(tile) * kPairOutputs,
+           kPairOutputs);
+    }
+  }
+  for (size_t t = 0; t < tokens; ++t) std::copy_n(sums + t * kPairOutputs, count, part.y.row(t) + first);
+}
+
+Part MakePart(const LinearPart& operand, size_t tokens, size_t first_item) {
+  Part part{};
+  part.w = operand.w;
+  part.y = operand.y;
+  part.format = FindPackedFormat(operand.w->type).value();
+  part.traits = kPackedTraits[part.format];
+  part.panel_bytes = PanelBytes(part.format, operand.w->in);
+  part.panels = (operand.w->out + kPackedOutputs - 1) / kPackedOutputs;
+  part.first_item = first_item;
+  part.items = (part.panels + 1) / 2;  // pairs
+  if (tokens == 1) {
+    part.items = std::clamp<size_t>(part.panels * part.panel_bytes / kBytesPerItem, 1, part.panels);
+  }
+  return part;
+}
+
+}  // namespace
+
+void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const LinearPart> operands) {
+  LinearScratch own;
+  LinearScratch& scratch = ctx.scratch != nullptr ? *ctx.scratch : own;
+  const size_t tokens = x.rows(), in = x.cols();
+  std::vector<Part> parts;
+  size_t items = 0;
+  for (const LinearPart& operand : operands) {
+    parts.push_back(MakePart(operand, tokens, items));
+    items += parts.back().items;
+  }
+  Job job{*ctx.kernels->quant, x, Tiling(tokens), scratch, parts};
+  scratch.q.Reserve(tokens * in);
+  scratch.scale.Reserve(tokens * (in / kQuantBlock));
+  scratch.sums.Reserve(tokens * (in / 16));
+  PrepareCorrections(job);
+  const size_t threads = static_cast<size_t>(ctx.pool->threads());
+  if (scratch.slots.size() < threads) scratch.slots.resize(threads);
+
+  const auto quantise = [&](size_t tile) { QuantiseTile(job, tile); };
+  ctx.pool->ParallelFor(job.tiling.tiles, std::ref(quantise));
+
+  std::atomic<size_t> next{0};
+  const auto work = [&](size_t thread) {
+    for (size_t i = next++; i < items; i = next++) {
+      size_t p = 0;
+      while (i >= parts[p].first_item + parts[p].items) ++p;
+      const Part& part = parts[p];
+      const size_t item = i - part.first_item;
+      if (tokens == 1) {
+        MultiplyOne(job, part, item * part.panels / part.items, (item + 1) * part.panels / part.items);
+      } else {
+        MultiplyPair(job, part, item, scratch.slots[thread]);
+      }
+    }
+  };
+  ctx.pool->ParallelFor(std::min(threads, items), std::ref(work));
+}
+
+void UnpackToFloat(const KernelTable& kernels, const LinearWeights& w, size_t begin, size_t width, size_t k,
+                   size_t depth, float* out) {
+  MVLM_CHECK(depth <= kPanelK, "{} inputs", depth);
+  const PackedFormat format = FindPackedFormat(w.type).value();
+  const PackedTraits& traits = kPackedTraits[format];
+  const size_t sub = kQuantBlock / static_cast<size_t>(traits.sub_blocks);
+  const bool is_signed = kernels.quant->signed_weights;
+  alignas(64) uint8_t quants[kPanelK * kPackedOutputs];
+  alignas(64) float scales[kPanelK / 16 * kPackedOutputs], mins[kPanelK / 16 * kPackedOutputs];
+  for (size_t first = begin; first < begin + width;) {
+    const size_t panel = first / kPackedOutputs, lane = first % kPackedOutputs;
+    const size_t lanes = std::min(kPackedOutputs - lane, begin + width - first);
+    const std::byte* from = w.packed + panel * PanelBytes(format, w.in) + PanelBytes(format, k);
+    kernels.quant->unpack[format](from, depth, {quants, scales, mins});
+    for (size_t i = 0; i < depth; ++i) {
+      const uint8_t* group = quants + i / 4 * kPackedGroup + i % 4;
+      for (size_t o = lane; o < lane + lanes; ++o) {
+        const int q = is_signed ? static_cast<int8_t>(group[4 * o]) : group[4 * o] - traits.offset;
+        const size_t at = i / sub * kPackedOutputs + o;
+        out[i * width + (first - begin) + (o - lane)] =
+            scales[at] * static_cast<float>(q) + (traits.has_min ? mins[at] : 0.0f);
+      }
+    }
+    first += lanes;
+  }
+}
+
+}  // namespace mobilevlm

@@ -1,0 +1,191 @@
+#include "ops/pack_weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "tensor/blocks.h"
+#include "tensor/dequantize.h"
+
+namespace mobilevlm {
+namespace {
+
+// The same block of sixteen rows; rows behind the matrix's last are nullptr and leave zeros.
+template <class Block>
+struct BlockColumn {
+  const std::byte* row[kPackedOutputs];
+
+  bool Has(size_t o) const { return row[o] != nullptr; }
+  Block Get(size_t o, size_t index) const {
+    Block block;
+    std::memcpy(&block, row[o] + index * sizeof(Block), sizeof(Block));  // rows of a file are not aligned
+    return block;
+  }
+};
+
+// Spreads the bytes of row o over `groups` groups, four to each.
+void Spread(const void* bytes, size_t groups, size_t o, uint8_t (*to)[kPackedGroup]) {
+  for (size_t g = 0; g < groups; ++g) {
+    std::memcpy(to[g] + 4 * o, static_cast<const uint8_t*>(bytes) + 4 * g, 4);
+  }
+}
+
+// Four bits of a row's 32 go to each group's mask.
+void SpreadBits(const uint8_t (&bits)[4], size_t o, uint64_t (&masks)[8]) {
+  for (size_t g = 0; g < 8; ++g) {
+    masks[g] |= static_cast<uint64_t>(bits[g / 2] >> (g % 2 * 4) & 15) << (4 * o);
+  }
+}
+
+// One row's block into its place in a unit that starts as zeros.
+void Place(const BlockQ4_0& from, size_t o, PackedQ4_0& to) {
+  Spread(from.qs, 4, o, to.quants);
+  to.d[o] = from.d;
+}
+void Place(const BlockQ4_1& from, size_t o, PackedQ4_1& to) {
+  Spread(from.qs, 4, o, to.quants);
+  to.d[o] = from.d;
+  to.m[o] = from.m;
+}
+void Place(const BlockQ5_0& from, size_t o, PackedQ5_0& to) {
+  Spread(from.qs, 4, o, to.quants);
+  SpreadBits(from.qh, o, to.high);
+  to.d[o] = from.d;
+}
+void Place(const BlockQ5_1& from, size_t o, PackedQ5_1& to) {
+  Spread(from.qs, 4, o, to.quants);
+  SpreadBits(from.qh, o, to.high);
+  to.d[o] = from.d;
+  to.m[o] = from.m;
+}
+void Place(const BlockQ8_0& from, size_t o, PackedQ8_0& to) {
+  uint8_t shifted[32];
+  for (size_t i = 0; i < 32; ++i) shifted[i] = static_cast<uint8_t>(from.qs[i] ^ 0x80);  // q + 128
+  Spread(shifted, 8, o, to.quants);
+  to.d[o] = from.d;
+}
+void Place(const BlockQ2_K& from, size_t o, PackedQ2_K& to) {
+  Spread(from.qs, 16, o, to.quants);
+  for (size_t s = 0; s < 16; ++s) to.scales[s][o] = from.scales[s];
+  to.d[o] = from.d;
+  to.dmin[o] = from.dmin;
+}
+void Place(const BlockQ3_K& from, size_t o, PackedQ3_K& to) {
+  Spread(from.qs, 16, o, to.quants);
+  Spread(from.hmask, 8, o, to.high);
+  for (size_t s = 0; s < 16; ++s) to.scales[s][o] = static_cast<int8_t>(UnpackScaleQ3_K(from.scales, s));
+  to.d[o] = from.d;
+}
+template <class Block, class Unit>
+void PlaceScalesAndMins(const Block& from, size_t o, Unit& to) {
+  for (size_t s = 0; s < 8; ++s) {
+    const ScaleMin scale_min = UnpackScaleMin(from.scales, s);
+    to.scales[s][o] = scale_min.scale;
+    to.mins[s][o] = scale_min.min;
+  }
+  to.d[o] = from.d;
+  to.dmin[o] = from.dmin;
+}
+void Place(const BlockQ4_K& from, size_t o, PackedQ4_K& to) {
+  Spread(from.qs, 32, o, to.quants);
+  PlaceScalesAndMins(from, o, to);
+}
+void Place(const BlockQ5_K& from, size_t o, PackedQ5_K& to) {
+  Spread(from.qs, 32, o, to.quants);
+  Spread(from.qh, 8, o, to.high);
+  PlaceScalesAndMins(from, o, to);
+}
+void Place(const BlockQ6_K& from, size_t o, PackedQ6_K& to) {
+  Spread(from.ql, 32, o, to.low);
+  Spread(from.qh, 16, o, to.high);
+  for (size_t s = 0; s < 16; ++s) to.scales[s][o] = from.scales[s];
+  to.d[o] = from.d;
+}
+
+template <class Block, class Unit>
+void PackPanel(const BlockColumn<Block>& column, size_t units, std::byte* packed) {
+  for (size_t u = 0; u < units; ++u) {
+    Unit unit = {};
+    for (size_t o = 0; o < kPackedOutputs; ++o) {
+      if (column.Has(o)) Place(column.Get(o, u), o, unit);
+    }
+    std::memcpy(packed + u * sizeof(Unit), &unit, sizeof(Unit));
+  }
+}
+
+template <class Block, class Unit>
+void Pack(const std::byte* rows, size_t row_bytes, size_t out, size_t units, size_t begin, size_t end,
+          std::byte* packed) {
+  for (size_t panel = begin; panel < end; ++panel) {
+    BlockColumn<Block> column{};
+    for (size_t o = 0; o < kPackedOutputs; ++o) {
+      const size_t row = panel * kPackedOutputs + o;
+      column.row[o] = row < out ? rows + row * row_bytes : nullptr;
+    }
+    PackPanel<Block, Unit>(column, units, packed + panel * units * sizeof(Unit));
+  }
+}
+
+}  // namespace
+
+std::optional<PackedFormat> FindPackedFormat(DType type) {
+  switch (type) {
+    case DType::kQ4_0:
+      return kPackedQ4_0;
+    case DType::kQ4_1:
+      return kPackedQ4_1;
+    case DType::kQ5_0:
+      return kPackedQ5_0;
+    case DType::kQ5_1:
+      return kPackedQ5_1;
+    case DType::kQ8_0:
+      return kPackedQ8_0;
+    case DType::kQ2_K:
+      return kPackedQ2_K;
+    case DType::kQ3_K:
+      return kPackedQ3_K;
+    case DType::kQ4_K:
+      return kPackedQ4_K;
+    case DType::kQ5_K:
+      return kPackedQ5_K;
+    case DType::kQ6_K:
+      return kPackedQ6_K;
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+void PackPanels(PackedFormat format, const std::byte* rows, size_t row_bytes, size_t out, size_t in,
+                size_t begin, size_t end, std::byte* packed) {
+  const size_t units = in / kPackedTraits[format].unit_inputs;
+  switch (format) {
+    case kPackedQ4_0:
+      return Pack<BlockQ4_0, PackedQ4_0>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ4_1:
+      return Pack<BlockQ4_1, PackedQ4_1>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ5_0:
+      return Pack<BlockQ5_0, PackedQ5_0>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ5_1:
+      return Pack<BlockQ5_1, PackedQ5_1>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ8_0:
+      return Pack<BlockQ8_0, PackedQ8_0>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ2_K:
+      return Pack<BlockQ2_K, PackedQ2_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ3_K:
+      return Pack<BlockQ3_K, PackedQ3_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ4_K:
+      return Pack<BlockQ4_K, PackedQ4_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ5_K:
+      return Pack<BlockQ5_K, PackedQ5_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedQ6_K:
+      return Pack<BlockQ6_K, PackedQ6_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedFormatCount:
+      break;
+  }
+  MVLM_CHECK(false, "no packed format {}", static_cast<int>(format));
+}
+
+}  // namespace mobilevlm
