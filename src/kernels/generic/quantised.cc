@@ -75,13 +75,13 @@ float Min(const Unit&, size_t, size_t) {
 float Min(const PackedQ4_1& u, size_t, size_t o) { return F16ToF32(u.m[o]); }
 float Min(const PackedQ5_1& u, size_t, size_t o) { return F16ToF32(u.m[o]); }
 float Min(const PackedQ2_K& u, size_t k, size_t o) {
-  return -F16ToF32(u.dmin[o]) * static_cast<float>(u.scales[k / 16][o] >> 4);
+  return 0.0f - F16ToF32(u.dmin[o]) * static_cast<float>(u.scales[k / 16][o] >> 4);
 }
 float Min(const PackedQ4_K& u, size_t k, size_t o) {
-  return -F16ToF32(u.dmin[o]) * static_cast<float>(u.mins[k / 32][o]);
+  return 0.0f - F16ToF32(u.dmin[o]) * static_cast<float>(u.mins[k / 32][o]);
 }
 float Min(const PackedQ5_K& u, size_t k, size_t o) {
-  return -F16ToF32(u.dmin[o]) * static_cast<float>(u.mins[k / 32][o]);
+  return 0.0f - F16ToF32(u.dmin[o]) * static_cast<float>(u.mins[k / 32][o]);
 }
 
 void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,

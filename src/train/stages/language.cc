@@ -10,8 +10,8 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
                               StopSignal& stop) {
   torch::manual_seed(options.seed);
   DataParallel parallel(options.threads, options.bfloat16);
-  MobileVlm model(MobileVlmConfig{
-      config.LlmWith(tokenizer), std::nullopt, std::nullopt, config.projector().tokens()});
+  MobileVlm model(
+      MobileVlmConfig{config.LlmWith(tokenizer), std::nullopt, std::nullopt, config.projector().tokens()});
   Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay));
   const int visual = config.projector().tokens();
   const WorldText text(world, tokenizer, visual, config.llm.context, text_options.kind_weights);

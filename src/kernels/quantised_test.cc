@@ -1,0 +1,193 @@
+// Every table's integer kernels against the scalar ones, which the tests of ops hold against the file
+// formats (ops/pack_weights_test.cc). Integer sums are exact and the float chain is written out, so all
+// tables agree to the bit.
+#include "kernels/quant_kernels.h"
+
+#include <cstring>
+
+#include "kernels/kernels.h"
+#include "kernels/tables.h"
+#include "kernels/test_support.h"
+#include "tensor/half.h"
+
+namespace mobilevlm {
+namespace {
+
+using namespace test;
+
+class QuantisedTest : public KernelsTest {
+ protected:
+  const QuantKernels& quant_ = *kernels_.quant;
+};
+INSTANTIATE_TEST_SUITE_P(AllTables, QuantisedTest, ::testing::ValuesIn(RunnableKernels()), TableName);
+
+// Random units of any format; the halves among the bytes are made small and finite.
+std::vector<unsigned char> RandomPanel(PackedFormat format, size_t k, uint64_t seed) {
+  const PackedTraits& traits = kPackedTraits[format];
+  std::mt19937 random(static_cast<uint32_t>(seed));
+  std::vector<unsigned char> panel(k / traits.unit_inputs * traits.unit_bytes);
+  for (unsigned char& byte : panel) byte = static_cast<unsigned char>(random());
+  if (format == kPackedQ3_K) {  // scales are 6 bits
+    for (size_t u = 0; u < panel.size(); u += traits.unit_bytes) {
+      auto& unit = *reinterpret_cast<PackedQ3_K*>(panel.data() + u);
+      for (auto& row : unit.scales) {
+        for (int8_t& scale : row) scale = static_cast<int8_t>(scale / 4);
+      }
+    }
+  }
+  // Every format ends with d and, if it has a min, another half per output.
+  const size_t halves = kPackedOutputs * (traits.has_min ? 2 : 1);
+  for (size_t end = traits.unit_bytes; end <= panel.size(); end += traits.unit_bytes) {
+    for (size_t i = 0; i < halves; ++i) {
+      const uint16_t half = F32ToF16(static_cast<float>(random() % 2001) * 1e-5f - 0.01f);
+      std::memcpy(&panel[end - 2 * halves + 2 * i], &half, 2);
+    }
+  }
+  return panel;
+}
+
+// Quantised rows with everything a format of these traits asks for.
+struct Activations {
+  Activations(const QuantKernels& quant, const std::vector<float>& x, size_t count,
+              const PackedTraits& traits)
+      : rows(count), k(x.size() / count), q(x.size()), scale(x.size() / 32), sums(x.size() / 16) {
+    quant.quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sums.data());
+    const size_t sub = 32 / static_cast<size_t>(traits.sub_blocks);
+    for (size_t s = 0; s < k / sub; ++s) {
+      for (size_t r = 0; r < rows; ++r) {
+        const size_t half = s * sub / 16;
+        const int32_t sum = sums[half * rows + r] + (sub == 32 ? sums[(half + 1) * rows + r] : 0);
+        start.push_back(-traits.offset * sum);
+        scaled_sums.push_back(scale[s * sub / 32 * rows + r] * static_cast<float>(sum));
+      }
+    }
+  }
+  QuantisedRows view() const { return {rows, q.data(), scale.data(), start.data(), scaled_sums.data()}; }
+
+  size_t rows, k;
+  std::vector<int8_t> q;
+  std::vector<float> scale;
+  std::vector<int32_t> sums, start;
+  std::vector<float> scaled_sums;
+};
+
+TEST_P(QuantisedTest, QuantiseRowsIsOneOperation) {
+  for (const size_t rows : {1u, 2u, 5u, 12u}) {
+    for (const size_t k : {32u, 64u, 288u}) {
+      std::vector<float> x = RandomFloats(rows * (k + 3), rows + k, -40, 40);
+      x[0] = 0.0f;
+      x[1] = -0.0f;
+      x[2] = 1e-38f;
+      std::vector<int8_t> q(rows * k), wanted_q(rows * k);
+      std::vector<float> scale(rows * k / 32), wanted_scale(rows * k / 32);
+      std::vector<int32_t> sums(rows * k / 16), wanted_sums(rows * k / 16);
+      quant_.quantise_rows(x.data(), k + 3, rows, k, q.data(), scale.data(), sums.data());
+      kGenericQuantKernels.quantise_rows(x.data(), k + 3, rows, k, wanted_q.data(), wanted_scale.data(),
+                                         wanted_sums.data());
+      EXPECT_EQ(q, wanted_q);
+      EXPECT_EQ(sums, wanted_sums);
+      EXPECT_TRUE(SameBits(scale.data(), wanted_scale.data(), scale.size()));
+    }
+  }
+}
+
+TEST_P(QuantisedTest, QuantiseRowsOfStrangeNumbers) {
+  const float kTiny = 1e-40f;
+  for (const float strange : {kNan, -kNan, kInf, -kInf, 0.0f, kTiny, 3.0e38f}) {
+    std::vector<float> x(64, strange == 0.0f || strange == kTiny ? strange : 1.0f);
+    x[37] = strange;
+    std::vector<int8_t> q(64);
+    float scale[2];
+    int32_t sums[4];
+    quant_.quantise_rows(x.data(), 64, 1, 64, q.data(), scale, sums);
+    if (!std::isfinite(strange)) {
+      EXPECT_TRUE(std::isnan(scale[1]));
+      EXPECT_EQ(q[32], 0);
+      EXPECT_EQ(sums[2] + sums[3], 0);
+      EXPECT_EQ(scale[0], 1.0f / 127.0f) << "the neighbour block";
+    } else if (strange <= 1e-30f) {
+      EXPECT_EQ(scale[1], 0.0f);
+      EXPECT_EQ(q[37], 0);
+    } else {
+      EXPECT_EQ(q[37], 127);
+      EXPECT_EQ(q[38], 0);
+    }
+  }
+}
+
+TEST_P(QuantisedTest, UnpackEqualsTheReference) {
+  for (int f = 0; f < kPackedFormatCount; ++f) {
+    const PackedFormat format = static_cast<PackedFormat>(f);
+    const PackedTraits& traits = kPackedTraits[f];
+    const size_t k = 2 * traits.unit_inputs;
+    const auto panel = RandomPanel(format, k, 17 + static_cast<uint64_t>(f));
+    const size_t scales = k / 32 * static_cast<size_t>(traits.sub_blocks) * kPackedOutputs;
+    std::vector<uint8_t> q(k * kPackedOutputs), wanted_q(q.size());
+    std::vector<float> s(scales), wanted_s(scales), m(scales), wanted_m(scales);
+    quant_.unpack[f](panel.data(), k, {q.data(), s.data(), m.data()});
+    kGenericQuantKernels.unpack[f](panel.data(), k, {wanted_q.data(), wanted_s.data(), wanted_m.data()});
+    if (!quant_.signed_weights) {
+      for (uint8_t& value : q) value = static_cast<uint8_t>(value - traits.offset);
+    }
+    EXPECT_EQ(q, wanted_q) << "format " << f;
+    EXPECT_TRUE(SameBits(s.data(), wanted_s.data(), scales)) << "format " << f;
+    EXPECT_TRUE(SameBits(m.data(), wanted_m.data(), scales)) << "format " << f;
+  }
+}
+
+TEST_P(QuantisedTest, GemvEqualsTheReference) {
+  for (int f = 0; f < kPackedFormatCount; ++f) {
+    const PackedTraits& traits = kPackedTraits[f];
+    for (const size_t units : {1u, 2u, 3u, 9u}) {
+      const size_t k = units * traits.unit_inputs;
+      const auto panel = RandomPanel(static_cast<PackedFormat>(f), k, units);
+      const Activations x(kGenericQuantKernels, RandomFloats(k, 5), 1, traits);
+      std::vector<float> y = RandomFloats(kPackedOutputs, 6), wanted = y;
+      quant_.gemv[f](panel.data(), k, x.view(), y.data());
+      kGenericQuantKernels.gemv[f](panel.data(), k, x.view(), wanted.data());
+      EXPECT_TRUE(SameBits(y.data(), wanted.data(), y.size())) << "format " << f << ", " << units << " units";
+    }
+  }
+}
+
+TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
+  for (int f = 0; f < kPackedFormatCount; ++f) {
+    const PackedFormat format = static_cast<PackedFormat>(f);
+    const PackedTraits& traits = kPackedTraits[f];
+    const size_t k = traits.unit_inputs * (traits.unit_inputs == 32 ? 3 : 1);
+    for (size_t rows = 1; rows <= kTileRows; ++rows) {
+      const std::vector<unsigned char> packed[2] = {RandomPanel(format, k, rows),
+                                                    RandomPanel(format, k, rows + 50)};
+      std::vector<uint8_t> q(2 * k * kPackedOutputs);
+      std::vector<float> s(2 * k / 16 * kPackedOutputs), m(s.size());
+      UnpackedPanel panels[2];
+      for (size_t p = 0; p < 2; ++p) {
+        panels[p] = {q.data() + p * k * kPackedOutputs, s.data() + p * s.size() / 2,
+                     m.data() + p * m.size() / 2};
+        quant_.unpack[f](packed[p].data(), k, panels[p]);
+      }
+      const std::vector<float> values = RandomFloats(rows * k, rows);
+      const Activations x(quant_, values, rows, traits);
+      constexpr size_t kStride = 37;
+      std::vector<float> y = RandomFloats(rows * kStride, 8);
+      const std::vector<float> before = y;
+      quant_.gemm[traits.sub_blocks - 1][traits.has_min](panels, k, x.view(), y.data(), kStride);
+      for (size_t r = 0; r < rows; ++r) {
+        const Activations one(kGenericQuantKernels,
+                              {values.begin() + static_cast<int64_t>(r * k),
+                               values.begin() + static_cast<int64_t>((r + 1) * k)},
+                              1, traits);
+        std::vector<float> wanted(before.begin() + static_cast<int64_t>(r * kStride),
+                                  before.begin() + static_cast<int64_t>((r + 1) * kStride));
+        for (size_t p = 0; p < 2; ++p) {
+          kGenericQuantKernels.gemv[f](packed[p].data(), k, one.view(), wanted.data() + p * kPackedOutputs);
+        }
+        EXPECT_TRUE(SameBits(y.data() + r * kStride, wanted.data(), kStride))
+            << "format " << f << ", row " << r << " of " << rows;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mobilevlm
