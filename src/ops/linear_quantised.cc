@@ -11,8 +11,9 @@
 namespace mobilevlm {
 namespace {
 
-// Inputs that are unpacked at once: two panels of them, 16 KiB, stay in any L1 cache while all tokens pass.
-constexpr size_t kUnpackedInputs = 512;
+// Inputs that are unpacked at once: two panels of them, 144 KiB with their scales, stay in the second-level
+// cache while all tokens pass. More at a time means fewer trips of the float sums to memory.
+constexpr size_t kUnpackedInputs = 4096;
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // One token: panels are handed out in pieces of about this many bytes.
 constexpr size_t kBytesPerItem = 128 * 1024;
@@ -130,22 +131,28 @@ void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
   }
 }
 
+// Where the sums of one tile start: at the bias, or where the inputs before left them in y.
+void StartTile(const Part& part, size_t first, size_t count, bool from_bias, size_t begin, size_t end,
+               float* sums) {
+  for (size_t t = begin; t < end; ++t, sums += kPairOutputs) {
+    if (from_bias) {
+      StartFromBias(*part.w, first, count, kPairOutputs, sums);
+    } else {
+      std::copy_n(part.y.row(t) + first, count, sums);
+    }
+  }
+}
+
 // All tokens times one pair of panels.
 void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
   const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
-  const size_t tokens = job.x.rows(), in = job.in();
+  const size_t in = job.in(), most = std::min(in, kUnpackedInputs);
   const std::byte* packed = part.w->packed + 2 * pair * part.panel_bytes;
-  float* sums = slot.sums.Reserve(tokens * kPairOutputs);
-  for (size_t t = 0; t < tokens; ++t)
-    StartFromBias(*part.w, first, count, kPairOutputs, sums + t * kPairOutputs);
-
-  constexpr size_t kPanelScales = kUnpackedInputs;  // 16 outputs, one scale per 16 inputs at most
-  uint8_t* quants = slot.quants.Reserve(2 * kUnpackedInputs * kPackedOutputs);
-  float* scales = slot.scales.Reserve(2 * kPanelScales);
-  float* mins = slot.mins.Reserve(2 * kPanelScales);
-  const UnpackedPanel panels[2] = {
-      {quants, scales, mins},
-      {quants + kUnpackedInputs * kPackedOutputs, scales + kPanelScales, mins + kPanelScales}};
+  uint8_t* quants = slot.quants.Reserve(2 * most * kPackedOutputs);
+  float* scales = slot.scales.Reserve(2 * most);  // 16 outputs, one scale per 16 inputs at most
+  float* mins = slot.mins.Reserve(2 * most);
+  const UnpackedPanel panels[2] = {{quants, scales, mins},
+                                   {quants + most * kPackedOutputs, scales + most, mins + most}};
   const auto gemm = job.kernels.gemm[part.traits.sub_blocks - 1][part.traits.has_min];
   for (size_t k = 0; k < in; k += kUnpackedInputs) {
     const size_t depth = std::min(kUnpackedInputs, in - k);
@@ -153,11 +160,15 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::
     job.kernels.unpack[part.format](from, depth, panels[0]);
     job.kernels.unpack[part.format](from + part.panel_bytes, depth, panels[1]);
     for (size_t tile = 0; tile < job.tiling.tiles; ++tile) {
-      gemm(panels, depth, job.Rows(part, tile, k), sums + job.tiling.Begin(tile) * kPairOutputs,
-           kPairOutputs);
+      alignas(64) float sums[kTileRows * kPairOutputs] = {};
+      const size_t begin = job.tiling.Begin(tile), end = job.tiling.Begin(tile + 1);
+      StartTile(part, first, count, k == 0, begin, end, sums);
+      gemm(panels, depth, job.Rows(part, tile, k), sums, kPairOutputs);
+      for (size_t t = begin; t < end; ++t) {
+        std::copy_n(sums + (t - begin) * kPairOutputs, count, part.y.row(t) + first);
+      }
     }
   }
-  for (size_t t = 0; t < tokens; ++t) std::copy_n(sums + t * kPairOutputs, count, part.y.row(t) + first);
 }
 
 Part MakePart(const LinearPart& operand, size_t tokens, size_t first_item) {

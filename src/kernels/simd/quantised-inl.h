@@ -115,8 +115,8 @@ void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
   }
 }
 
-// R rows from row `first` on, times kPanels unpacked panels. The integer sums of one block live in registers,
-// the float sums in y, which the first-level cache holds.
+// R rows from row `first` on, times kPanels unpacked panels. The integer sums of one block and the float sums
+// of the whole tile live in registers.
 template <class V, int R, int kPanels, int kSubs, bool kMin>
 void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, size_t first, float* y,
                size_t y_stride) {
@@ -126,14 +126,22 @@ void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, si
   const float* scale = x.scale + first;
   const int32_t* start = x.start + first;
   const float* scaled_sums = x.scaled_sums + first;
-  size_t group = 0, sub = 0;  // of the panels
+  typename V::F sum[R][kColumns];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kColumns; ++c) {
+      sum[r][c] = V::LoadFloats(y + static_cast<size_t>(r) * y_stride + c * V::kLanes);
+    }
+  }
+  size_t group = 0, block = 0;  // of the panels
   for (size_t b = 0; b < k / kQuantBlock; ++b, scale += rows) {
-    for (int s = 0; s < kSubs; ++s, ++sub, start += rows, scaled_sums += rows) {
+    for (int s = 0; s < kSubs; ++s, ++block, start += rows, scaled_sums += rows) {
       typename V::Ints acc[R][kColumns];
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
         const auto from = V::kSigned ? V::Zero() : V::SetInts(start[r]);
-        for (auto& sum : acc[r]) sum = from;
+        for (auto& a : acc[r]) a = from;
       }
       for (int g = 0; g < kGroups; ++g, ++group, q += 4 * rows) {
         typename V::Bytes w[kColumns];
@@ -152,21 +160,26 @@ void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, si
       typename V::F w_scale[kColumns], w_min[kColumns];
 #pragma GCC unroll 4
       for (int c = 0; c < kColumns; ++c) {
-        const size_t at = sub * kPackedOutputs + static_cast<size_t>(c % kParts<V> * V::kLanes);
+        const size_t at = block * kPackedOutputs + static_cast<size_t>(c % kParts<V> * V::kLanes);
         w_scale[c] = V::LoadFloats(panels[c / kParts<V>].scales + at);
         if constexpr (kMin) w_min[c] = V::LoadFloats(panels[c / kParts<V>].mins + at);
       }
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
         const auto d = V::Set(scale[r]);
-        float* out = y + static_cast<size_t>(r) * y_stride;
 #pragma GCC unroll 4
         for (int c = 0; c < kColumns; ++c) {
-          auto sum = V::Fma(V::ToFloat(acc[r][c]), w_scale[c] * d, V::LoadFloats(out + c * V::kLanes));
-          if constexpr (kMin) sum = V::Fma(w_min[c], V::Set(scaled_sums[r]), sum);
-          V::StoreFloats(out + c * V::kLanes, sum);
+          sum[r][c] = V::Fma(V::ToFloat(acc[r][c]), w_scale[c] * d, sum[r][c]);
+          if constexpr (kMin) sum[r][c] = V::Fma(w_min[c], V::Set(scaled_sums[r]), sum[r][c]);
         }
       }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kColumns; ++c) {
+      V::StoreFloats(y + static_cast<size_t>(r) * y_stride + c * V::kLanes, sum[r][c]);
     }
   }
 }
@@ -184,18 +197,35 @@ struct MakeQuantTiles : MakeQuantTiles<V, kSubs, kMin, kCount - 1, kCount, kRows
 template <class V, int kSubs, bool kMin, int... kRows>
 struct MakeQuantTiles<V, kSubs, kMin, 0, kRows...> : QuantTiles<V, kSubs, kMin, kRows...> {};
 
+// Inputs that all rows of a tile meet before the next ones: two panels of them, 18 KiB with their scales,
+// stay in the first-level cache.
+constexpr size_t kGemmInputs = 512;
+
 template <class V, int kSubs, bool kMin>
 void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y, size_t y_stride) {
   constexpr size_t kMost = V::kGemmRows;
-  for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
-    // As even as possible, so that every tile has sums enough in flight.
-    size_t tiles = (x.rows + kMost - 1) / kMost;
-    for (size_t done = 0; tiles > 0; --tiles) {
-      const size_t count = (x.rows - done + tiles - 1) / tiles;
-      MakeQuantTiles<V, kSubs, kMin, V::kGemmRows>::kTable[count](
-          panels + panel, k, x, done, y + done * y_stride + static_cast<size_t>(panel) * kPackedOutputs,
-          y_stride);
-      done += count;
+  constexpr size_t kScales = kPackedOutputs * static_cast<size_t>(kSubs);
+  for (size_t begin = 0; begin < k; begin += kGemmInputs) {
+    const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
+    const size_t block = begin / kQuantBlock, sums = block * static_cast<size_t>(kSubs) * x.rows;
+    const QuantisedRows part{x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums,
+                             x.scaled_sums + sums};
+    for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
+      UnpackedPanel here[V::kGemmPanels];
+      for (int p = 0; p < V::kGemmPanels; ++p) {
+        const UnpackedPanel& whole = panels[panel + p];
+        here[p] = {whole.quants + begin * kPackedOutputs, whole.scales + block * kScales,
+                   whole.mins + block * kScales};
+      }
+      float* out = y + static_cast<size_t>(panel) * kPackedOutputs;
+      // As even as possible, so that every tile has sums enough in flight.
+      size_t tiles = (x.rows + kMost - 1) / kMost;
+      for (size_t done = 0; tiles > 0; --tiles) {
+        const size_t count = (x.rows - done + tiles - 1) / tiles;
+        MakeQuantTiles<V, kSubs, kMin, V::kGemmRows>::kTable[count](here, depth, part, done,
+                                                                    out + done * y_stride, y_stride);
+        done += count;
+      }
     }
   }
 }

@@ -13,7 +13,9 @@ struct Avx512Vnni {
   using F = __m512;
   static constexpr int kLanes = 16;
   static constexpr bool kSigned = false;
-  static constexpr int kGemmRows = 12;
+  // Twelve integer sums and twelve float ones; more would leave too few registers to begin the next block
+  // early.
+  static constexpr int kGemmRows = 6;
   static constexpr int kGemmPanels = 2;
 
   static Bytes LoadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
