@@ -256,11 +256,5 @@ TEST(Memory, ReadsProcLines) {
 
 TEST(Memory, KnowsWhatThisMachineHas) { EXPECT_GT(engine::AvailableMemory(), uint64_t{1} << 20); }
 
-TEST(Memory, HumanBytes) {
-  EXPECT_EQ(engine::HumanBytes(512), "0 KiB");
-  EXPECT_EQ(engine::HumanBytes(37 << 20), "37 MiB");
-  EXPECT_EQ(engine::HumanBytes(uint64_t{3} << 29), "1.5 GiB");
-}
-
 }  // namespace
 }  // namespace mobilevlm
