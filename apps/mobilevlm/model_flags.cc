@@ -61,9 +61,10 @@ void AddImageModeFlag(CLI::App& command, ImageFit& fit) {
 }
 
 void AddPromptFlags(CLI::App& command, PromptFlags& prompt) {
-  AddChoice<PromptTemplate>(command, "--template", prompt.session.chat_template,
-                            {{"v1", PromptTemplate::kV1}, {"plain", PromptTemplate::kPlain}}, "v1|plain",
-                            "Prompt template (default v1)");
+  AddChoice<PromptTemplate>(
+      command, "--template", prompt.session.chat_template,
+      {{"v1", PromptTemplate::kV1}, {"plain", PromptTemplate::kPlain}}, "v1|plain",
+      "Prompt template (default v1); plain is the picture alone, the question is dropped");
   command.add_option("--system", prompt.session.system, "System text (default: the template's own)");
   AddImageModeFlag(command, prompt.fit);
 }
