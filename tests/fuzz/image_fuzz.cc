@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace mobilevlm;
   constexpr int64_t kPixels = 1 << 20;  // larger ones are slow and show nothing new
-  const DecodeOptions options{.max_pixels = kPixels, .apply_exif = true};
+  const DecodeOptions options{.apply_exif = true, .max_pixels = kPixels};
   const Result<Image> image = DecodeImage(std::as_bytes(std::span(data, size)), "fuzz", options);
   if (!image) return 0;
   MVLM_CHECK(image->width > 0 && image->height > 0);
