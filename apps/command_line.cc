@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <memory>
+#include <new>
 
 namespace mobilevlm::app {
 namespace {
@@ -49,6 +50,9 @@ int RunCommandLine(CLI::App& app, int argc, char** argv, const Status& status) {
       return ReportError(app, fmt::format("unknown subcommand or flag {} (--help lists them)", unknown));
     }
     return ReportError(app, error.what());
+  } catch (const std::bad_alloc&) {
+    // What is large and foreseeable is refused before it is allocated; this is the rest.
+    return ReportError(app, "the system has no more memory");
   }
   return status ? 0 : ReportError(app, status.error().message);
 }

@@ -74,6 +74,18 @@ TEST_F(BadInput, ModelTooLargeForTheMemory) {
                 {"large.gguf", "needs", "key-value cache 256.0 GiB", "is available", "--ctx"});
 }
 
+// A picture within the limits, but not within what is left of the memory: 432 MB of pixels.
+TEST_F(BadInput, PictureTooLargeForTheMemory) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
+#endif
+  const std::string large = directory_.Write("large.png", PngOfSize(Slurp(Picture()), 12000, 12000));
+  ExpectRefusal(Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "-p", "What?", "--image", large,
+                              "--threads", "1"},
+                             {.address_space = 400 << 20}),
+                {"no more memory"});
+}
+
 TEST_F(BadInput, FileThatIsNoGguf) {
   ExpectRefusal(Ask(Picture(), Mmproj(), Picture()), {"GGUF"});
   ExpectRefusal(Ask(Text(), Picture(), Picture()), {"GGUF"});

@@ -6,10 +6,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -29,6 +31,7 @@ struct ProcessOptions {
   std::string input = {};                     // what standard input gives
   std::vector<std::string> environment = {};  // NAME=value, added
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
+  uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
 };
 
 class Process {
@@ -56,6 +59,10 @@ class Process {
       ::dup2(out[1], 1);
       ::dup2(err[1], 2);
       for (const int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) ::close(fd);
+      if (options.address_space != 0) {
+        const rlimit limit{options.address_space, options.address_space};
+        ::setrlimit(RLIMIT_AS, &limit);
+      }
       for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
       std::vector<char*> argv{const_cast<char*>(MOBILEVLM_EXECUTABLE)};
       for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));

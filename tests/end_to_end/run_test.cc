@@ -70,6 +70,17 @@ TEST(Run, SameIdsForEveryThreadCountSeedAndPictureSource) {
   EXPECT_NE(ids, ask(picture, {"--seed", "5", "--image-mode", "crop"}, {}));
 }
 
+// 400 MiB hold the stacks of some tens of threads.
+TEST(Run, MoreThreadsThanTheSystemGives) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
+#endif
+  const std::vector<std::string> question{"-p", "What?", "-n", "2"};
+  std::vector<std::string> many = question;
+  many.insert(many.end(), {"--threads", "200"});
+  EXPECT_EQ(AskJson(many, {.address_space = 400 << 20}).at("ids"), AskJson(question).at("ids"));
+}
+
 TEST(Run, StopStringEndsTheAnswerBeforeIt) {
   const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n", "40"};
   const std::string whole = AskJson(question).at("answer");
