@@ -84,7 +84,8 @@ TEST(Inspect, TellsWhatAFileIsAndDequantisesATensor) {
 
 TEST(Inspect, DequantisesToTheReferencesValues) {
   const TemporaryDirectory directory;
-  for (const std::string type : {"f16", "bf16", "q8_0"}) {
+  for (const std::string type :
+       {"f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k"}) {
     const std::string out = directory.Path(type + ".npy");
     const ProcessResult dumped =
         Process::Run({"inspect", Path("quants/every_type.gguf"), "--tensor", "w." + type, "--npy", out});
