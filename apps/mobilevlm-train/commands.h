@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/result.h"
+#include "command_line.h"
 
 namespace mobilevlm::app {
 

@@ -9,25 +9,32 @@ namespace {
 
 void AddStageFlags(CLI::App& command, const std::string& name, train::StageOptions& stage) {
   command.add_option("--" + name + "-steps", stage.steps, "optimizer steps of this stage")
+      ->check(WholeNumber(1))
       ->capture_default_str();
-  command.add_option("--" + name + "-lr", stage.learning_rate, "peak learning rate")->capture_default_str();
-  command.add_option("--" + name + "-batch", stage.batch, "samples per step")->capture_default_str();
-  command.add_option("--" + name + "-warmup", stage.warmup, "warm-up steps")->capture_default_str();
+  command.add_option("--" + name + "-lr", stage.learning_rate, "peak learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--" + name + "-batch", stage.batch, "samples per step")
+      ->check(WholeNumber(1))
+      ->capture_default_str();
+  command.add_option("--" + name + "-warmup", stage.warmup, "warm-up steps")
+      ->check(WholeNumber(0))
+      ->capture_default_str();
 }
 
 }  // namespace
 
 void AddMiniCommand(CLI::App& app, Status& status) {
-  CLI::App* command =
-      app.add_subcommand("mini", "the mini model: tower, language model, alignment, multi-task");
+  CLI::App* command = app.add_subcommand(
+      "mini",
+      "the mini model: tower, language model, alignment, multi-task\n\n"
+      "Examples:\n"
+      "  mobilevlm-train mini --out runs/mini            everything; run it again to continue\n"
+      "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n\n"
+      "Ctrl-C saves and leaves; a finished stage is skipped.");
   auto plan = std::make_shared<train::MiniPlan>();
   auto quick = std::make_shared<bool>(false);
   auto stages = std::make_shared<std::vector<std::string>>();
-  command->footer(
-      "Examples:\n"
-      "  mobilevlm-train mini --out runs/mini            everything; run it again to continue\n"
-      "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n"
-      "Ctrl-C saves and leaves; a finished stage is skipped.");
   command->add_option("--out", plan->directory, "directory of the run")->required();
   command
       ->add_option("--stage", *stages,
@@ -38,12 +45,16 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   AddStageFlags(*command, "align", plan->align);
   AddStageFlags(*command, "multitask", plan->multitask);
   command->add_option("--projector-lr", plan->text.projector_rate, "of the align stage")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--scenes", plan->text.scenes, "training scenes with cached features")
+      ->check(WholeNumber(1))
       ->capture_default_str();
   command->add_option("--rounds", plan->text.most_rounds, "most questions about one scene")
+      ->check(WholeNumber(1))
       ->capture_default_str();
   command->add_option("--questions", plan->text.questions_per_kind, "per kind, in validation")
+      ->check(WholeNumber(1))
       ->capture_default_str();
   command->add_option("--kind-weight", plan->text.kind_weights,
                       "how often a kind is asked, as KIND WEIGHT pairs");
@@ -53,13 +64,22 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   command->add_option("--export-type", plan->export_type, "of the weights in DIR/hf")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
-  command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")->capture_default_str();
-  command->add_option("--micro-batch", plan->micro_batch,
-                      "samples per forward pass; 0: as each stage likes it");
-  command->add_option("--loaders", plan->loaders, "threads that draw pictures")->capture_default_str();
-  command->add_option("--seed", plan->seed, "of weights and data")->capture_default_str();
-  command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it");
+  command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")
+      ->check(WholeNumber(0, 1024))
+      ->capture_default_str();
+  command
+      ->add_option("--micro-batch", plan->micro_batch, "samples per forward pass; 0: as each stage likes it")
+      ->check(WholeNumber(0));
+  command->add_option("--loaders", plan->loaders, "threads that draw pictures")
+      ->check(WholeNumber(1))
+      ->capture_default_str();
+  command->add_option("--seed", plan->seed, "of weights and data")
+      ->check(WholeNumber(0, kLargestU64))
+      ->capture_default_str();
+  command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it")
+      ->check(WholeNumber(0));
   command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_flag("--quick", *quick, "tiny sizes and tens of steps; only --out and --stage count then");
   command->callback([plan, stages, quick, &status] {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "commands.h"
+#include "engine/picture.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -60,6 +61,12 @@ std::string_view TrimSpace(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
 }
 
+Status CheckPicturePath(const std::string& path) {
+  if (path == "-")
+    return Fail("chat reads its questions from standard input, so no picture can come from it");
+  return {};
+}
+
 class Chat {
  public:
   Chat(const Model& model, Session session, const ChatFlags& flags)
@@ -88,6 +95,10 @@ class Chat {
 
  private:
   void AddPicture(const std::string& path) {
+    if (const Status readable = CheckPicturePath(path); !readable) {
+      fmt::print(stderr, "mobilevlm: {}\n", readable.error().message);
+      return;
+    }
     pictures_.push_back(Picture::FromFile(path));
     pictures_.back().fit = flags_.prompt.fit;
   }
@@ -140,6 +151,11 @@ Status RunChat(ChatFlags& flags) {
     return Fail("--template plain has no turns; chat needs v1");
   }
   MVLM_ASSIGN(Session session, model.NewSession(flags.prompt.session));
+  // A picture on the command line that cannot be read ends the chat before it begins.
+  for (const std::string& image : flags.images) {
+    MVLM_TRY(CheckPicturePath(image));
+    MVLM_TRY(engine::LoadPicture(Picture::FromFile(image)));
+  }
   Chat(model, std::move(session), flags).Loop();
   return {};
 }

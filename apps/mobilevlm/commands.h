@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "base/result.h"
+#include "command_line.h"
 #include "mobilevlm/mobilevlm.h"
 
 namespace mobilevlm::app {
@@ -41,7 +42,8 @@ void AddPromptFlags(CLI::App& command, PromptFlags& prompt);
 // alone is an Error.
 Status UseBundledModelIfNone(LoadOptions& load);
 
-// "load 0.1 s | image 0.3 s | prompt 190 in 0.4 s | 12 tokens, 30.1 tokens/s", without the end of line.
+// "load 0.1 s, 1.4 GiB | image 0.3 s | prompt 190 in 0.4 s | 12 tokens, 30.1 tokens/s", without the end
+// of line; the bytes are what the model needs with one conversation.
 std::string TimingLine(const ModelInfo& model, const Stats& stats);
 
 // Becomes true at Ctrl-C. The first call installs the handler; a second Ctrl-C before anyone has cleared the

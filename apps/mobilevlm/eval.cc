@@ -106,7 +106,7 @@ void AddEvalCommand(CLI::App& app, Status& status) {
   world->add_option("--split", options->split, "train, validation or test")->capture_default_str();
   world->add_option("--kind", options->kind, "Only this kind of question");
   world->add_option("--per-kind", options->per_kind, "Questions of each kind")
-      ->check(CLI::Range(1, 1000000))
+      ->check(WholeNumber(1, 1000000))
       ->capture_default_str();
   world->add_flag("--no-blank", options->no_blank, "Skip the questions with a blank picture");
   world->add_flag("--json", options->json, "Machine-readable output");

@@ -1,13 +1,11 @@
 #include <nlohmann/json.hpp>
 
+#include "base/units.h"
 #include "inspect_report.h"
+#include "memory_json.h"
 
 namespace mobilevlm::app {
 namespace {
-
-std::string Mebibytes(uint64_t bytes) {
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-}
 
 void AppendList(std::string& text, std::string_view title, const std::vector<std::string>& lines) {
   if (lines.empty()) return;
@@ -19,7 +17,7 @@ void AppendList(std::string& text, std::string_view title, const std::vector<std
 
 std::string ReportText(const InspectReport& report) {
   std::string text = fmt::format("{}: {}, {}, {}, {} tensors\n", report.path, report.kind, report.format,
-                                 Mebibytes(report.bytes), report.tensors.size());
+                                 FormatBytes(report.bytes), report.tensors.size());
   for (const auto& [name, value] : report.config) text += fmt::format("  {:<18} {}\n", name, value);
   if (!report.tensors.empty()) text += "tensors (outermost size first)\n";
   for (const TensorLine& tensor : report.tensors) {
@@ -31,12 +29,12 @@ std::string ReportText(const InspectReport& report) {
   AppendList(text, "PROBLEMS", report.problems);
   if (report.memory) {
     text += "expected memory\n";
-    text += fmt::format("  {:<18} {}\n", "weights", Mebibytes(report.memory->weights));
-    if (report.memory->kv_per_1024_tokens > 0) {
-      text += fmt::format("  {:<18} {} per 1024 tokens\n", "f16 KV cache",
-                          Mebibytes(report.memory->kv_per_1024_tokens));
+    text += fmt::format("  {:<18} {}\n", "weights", FormatBytes(report.memory->weights));
+    if (report.memory->kv_cache > 0) {
+      text +=
+          fmt::format("  {:<18} {} (f16, whole context)\n", "KV cache", FormatBytes(report.memory->kv_cache));
     }
-    text += fmt::format("  {:<18} about {}\n", "scratch", Mebibytes(report.memory->scratch));
+    text += fmt::format("  {:<18} {}\n", "activations", FormatBytes(report.memory->activations));
   }
   return text;
 }
@@ -59,11 +57,7 @@ std::string ReportJson(const InspectReport& report) {
   json["problems"] = report.problems;
   json["unexpected_tensors"] = report.unexpected;
   json["unknown_keys"] = report.unknown_keys;
-  if (report.memory) {
-    json["memory"] = {{"weights", report.memory->weights},
-                      {"kv_f16_per_1024_tokens", report.memory->kv_per_1024_tokens},
-                      {"scratch", report.memory->scratch}};
-  }
+  if (report.memory) json["memory"] = MemoryJson(*report.memory);
   // Names may be any bytes: broken UTF-8 is replaced.
   return json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }

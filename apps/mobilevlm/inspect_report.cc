@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/memory_need.h"
 #include "schema/keys.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
 
 namespace mobilevlm::app {
 namespace {
-
-uint64_t U(int value) { return static_cast<uint64_t>(value); }
 
 class Inspector {
  public:
@@ -57,22 +56,16 @@ class Inspector {
     }
   }
 
-  // Bytes of the tensors in `specs`; what is wrong becomes a problem, what is left over unexpected.
-  uint64_t CompareTensors(const std::vector<TensorSpec>& specs) {
+  // What is wrong with the tensors in `specs` becomes a problem, what is left over unexpected.
+  void CompareTensors(const std::vector<TensorSpec>& specs) {
     std::set<std::string> names;
-    uint64_t bytes = 0;
     for (const TensorSpec& spec : specs) {
       names.insert(spec.gguf_name);
-      if (const auto tensor = FindTensor(file_, spec)) {
-        bytes += (*tensor)->data.size();
-      } else {
-        Problem(tensor.error());
-      }
+      if (const auto tensor = FindTensor(file_, spec); !tensor) Problem(tensor.error());
     }
     for (const GgufTensor& tensor : file_.tensors()) {
       if (!names.contains(tensor.name)) report_.unexpected.push_back(tensor.name);
     }
-    return bytes;
   }
 
   void InspectText() {
@@ -91,13 +84,9 @@ class Inspector {
     Config("rms_eps", config->rms_eps);
     Config("rope_base", config->rope_base);
     if (file_.tensors().empty()) return;
-    MemoryEstimate memory;
-    memory.weights = CompareTensors(LlmTensors(*config));
-    memory.kv_per_1024_tokens =
-        1024 * 2 * sizeof(uint16_t) * U(config->layers) * U(config->kv_heads) * U(config->head_dim);
-    memory.scratch =
-        sizeof(float) * (512 * (6 * U(config->hidden) + 2 * U(config->intermediate)) + U(config->vocab));
-    if (report_.problems.empty()) report_.memory = memory;
+    CompareTensors(LlmTensors(*config));
+    if (!report_.problems.empty()) return;
+    report_.memory = engine::TextMemory(file_, *config, DType::kF16, static_cast<size_t>(config->context));
   }
 
   void InspectMmproj() {
@@ -128,13 +117,8 @@ class Inspector {
     Config("visual_tokens", projector->tokens());
     const auto specs = MmprojTensors(file_);
     if (!specs) return Problem(specs.error());
-    MemoryEstimate memory;
-    memory.weights = CompareTensors(*specs);
-    const uint64_t rows = U(vision->patches()) + 1;
-    memory.scratch =
-        sizeof(float) * (rows * (6 * U(vision->hidden) + U(vision->intermediate) + 2 * U(projector->hidden)) +
-                         rows * rows + 3 * U(vision->image_size) * U(vision->image_size));
-    if (report_.problems.empty()) report_.memory = memory;
+    CompareTensors(*specs);
+    if (report_.problems.empty()) report_.memory = engine::MmprojMemory(file_, *image, *vision, *projector);
   }
 
   const GgufFile& file_;

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "checkpoint/safetensors.h"
 #include "gguf/reader.h"
+#include "mobilevlm/mobilevlm.h"
 
 namespace mobilevlm::app {
 
@@ -18,14 +19,6 @@ struct TensorLine {
   std::string type;
   std::vector<uint64_t> shape;  // outermost first
   uint64_t bytes = 0;
-};
-
-// Bytes the engine will need. Weights are the tensors that are used; scratch is an upper estimate of the
-// activations of one picture (mmproj) or of a 512-token step of the prompt (text model).
-struct MemoryEstimate {
-  uint64_t weights = 0;
-  uint64_t kv_per_1024_tokens = 0;  // f16 keys and values; 0 for an mmproj
-  uint64_t scratch = 0;
 };
 
 struct InspectReport {
@@ -38,7 +31,9 @@ struct InspectReport {
   std::vector<std::string> problems;      // wrong or missing keys, missing or wrong tensors
   std::vector<std::string> unexpected;    // tensors that the schema does not name
   std::vector<std::string> unknown_keys;  // metadata that nothing here knows
-  std::optional<MemoryEstimate> memory;   // only of a file that would load
+  // What the engine will need for it, with an f16 cache for the whole context; only of a file that would
+  // load.
+  std::optional<MemoryNeed> memory;
 };
 
 // A file that begins like GGUF is read as such, a name in .safetensors as safetensors; else an Error.

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "base/units.h"
 #include "commands.h"
 
 namespace mobilevlm::app {
@@ -23,10 +24,10 @@ void AddModelFlags(CLI::App& command, LoadOptions& load) {
   command.add_option("-m,--model", load.text, "Text model, GGUF (without it: the bundled mini model)");
   command.add_option("--mmproj", load.mmproj, "Vision tower and projector, GGUF");
   command.add_option("--threads", load.threads, "Threads (0: one per CPU)")
-      ->check(CLI::Range(0, 1024))
+      ->check(WholeNumber(0, 1024))
       ->capture_default_str();
   command.add_option("--ctx", load.context, "Positions of context (0: as the model was trained)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber(0))
       ->capture_default_str();
   AddChoice<KvType>(command, "--kv", load.kv, {{"f32", KvType::kF32}, {"f16", KvType::kF16}}, "f32|f16",
                     "Type of the key-value cache (default f16)");
@@ -34,17 +35,21 @@ void AddModelFlags(CLI::App& command, LoadOptions& load) {
 
 void AddGenerateFlags(CLI::App& command, GenerateOptions& generate) {
   command.add_option("-n,--max-tokens", generate.max_tokens, "At most so many tokens")
-      ->check(CLI::PositiveNumber)
+      ->check(WholeNumber(1))
       ->capture_default_str();
   command.add_option("--temp", generate.temperature, "Temperature (0: greedy)")->capture_default_str();
-  command.add_option("--top-k", generate.top_k, "Keep the k likeliest (0: off)")->capture_default_str();
+  command.add_option("--top-k", generate.top_k, "Keep the k likeliest (0: off)")
+      ->check(WholeNumber(0))
+      ->capture_default_str();
   command.add_option("--top-p", generate.top_p, "Keep the likeliest up to this probability")
       ->capture_default_str();
   command.add_option("--min-p", generate.min_p, "Drop what is below this share of the likeliest")
       ->capture_default_str();
   command.add_option("--repeat-penalty", generate.repetition_penalty, "Above 1: repeat less")
       ->capture_default_str();
-  command.add_option("--seed", generate.seed, "Seed of the sampler")->capture_default_str();
+  command.add_option("--seed", generate.seed, "Seed of the sampler")
+      ->check(WholeNumber(0, kLargestU64))
+      ->capture_default_str();
   command.add_option("--stop", generate.stop, "End the answer at this text (may be repeated)")
       ->expected(1)
       ->take_all();
@@ -56,15 +61,17 @@ void AddImageModeFlag(CLI::App& command, ImageFit& fit) {
 }
 
 void AddPromptFlags(CLI::App& command, PromptFlags& prompt) {
-  AddChoice<PromptTemplate>(command, "--template", prompt.session.chat_template,
-                            {{"v1", PromptTemplate::kV1}, {"plain", PromptTemplate::kPlain}}, "v1|plain",
-                            "Prompt template (default v1)");
+  AddChoice<PromptTemplate>(
+      command, "--template", prompt.session.chat_template,
+      {{"v1", PromptTemplate::kV1}, {"plain", PromptTemplate::kPlain}}, "v1|plain",
+      "Prompt template (default v1); plain is the picture alone, the question is dropped");
   command.add_option("--system", prompt.session.system, "System text (default: the template's own)");
   AddImageModeFlag(command, prompt.fit);
 }
 
 std::string TimingLine(const ModelInfo& model, const Stats& stats) {
-  std::string line = fmt::format("load {:.2f} s", model.load_ms / 1000);
+  std::string line =
+      fmt::format("load {:.2f} s, {}", model.load_ms / 1000, FormatBytes(model.memory.total()));
   if (stats.images > 0) line += fmt::format(" | image {:.2f} s", stats.image_ms / 1000);
   line += fmt::format(" | prompt {} in {:.2f} s", stats.prompt_positions - stats.reused_positions,
                       stats.prompt_ms / 1000);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "memory_json.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -24,6 +25,7 @@ std::string ToJson(const ModelInfo& model, const Answer& answer) {
       {"ids", answer.ids},
       {"stop", StopReasonName(answer.stop)},
       {"model", {{"text", model.text_path}, {"mmproj", model.mmproj_path}, {"isa", model.isa}}},
+      {"memory", MemoryJson(model.memory)},
       {"timing",
        {{"load_ms", model.load_ms},
         {"image_ms", stats.image_ms},

@@ -61,14 +61,14 @@ void AddTraceCommand(CLI::App& app, Status& status) {
                       "Text model, GGUF (without it: the bundled mini model)");
   command->add_option("--mmproj", flags->load.mmproj, "Vision tower and projector, GGUF");
   command->add_option("--threads", flags->load.threads, "Threads (0: one per CPU)")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   command->add_option("--image", flags->image, "The picture")->required();
   AddImageModeFlag(*command, flags->fit);
   command->add_option("-p,--prompt", flags->prompt, "A question, put into the v1 template");
   command->add_option("--ids-before", flags->ids_before, "Ids before the picture, as given")->delimiter(',');
   command->add_option("--ids-after", flags->ids_after, "Ids after the picture, as given")->delimiter(',');
   command->add_option("-n,--tokens", flags->tokens, "Greedy ids to generate, exactly")
-      ->check(CLI::NonNegativeNumber)
+      ->check(WholeNumber(0))
       ->capture_default_str();
   command->add_option("--out", flags->out, "Directory to write to")->required();
   command->callback([flags, &status] { status = RunTrace(*flags); });

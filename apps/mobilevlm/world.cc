@@ -53,13 +53,13 @@ void AddWorldCommand(CLI::App& app, Status& status) {
   command->add_option("--split", flags->split, "train, validation or test")->capture_default_str();
   command->add_option("--out", flags->out, "Directory for annotations.json (LLaVA format) and images/");
   command->add_option("--per-kind", flags->per_kind, "Questions of each kind")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(WholeNumber(1, 1'000'000))
       ->capture_default_str();
   command->add_option("--limit", flags->limit, "At most so many samples in all (0: no limit)")
-      ->check(CLI::Range(0, 12'000'000))
+      ->check(WholeNumber(0, 12'000'000))
       ->capture_default_str();
   command->add_option("--side", flags->side, "Pixels of a picture's side")
-      ->check(CLI::Range(24, 4096))
+      ->check(WholeNumber(24, 4096))
       ->capture_default_str();
   command->add_option("--contact-sheet", flags->contact_sheet, "One PNG of 48 pictures");
   command->callback([flags, &status] { status = RunWorld(*flags); });

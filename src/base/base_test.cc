@@ -9,11 +9,11 @@
 #include "base/atomic_file.h"
 #include "base/checked_math.h"
 #include "base/mapped_file.h"
-#include "base/progress.h"
 #include "base/random.h"
 #include "base/read_file.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "base/units.h"
 
 namespace mobilevlm {
 namespace {
@@ -75,10 +75,18 @@ TEST(Files, MissingEmptyAndDirectory) {
   std::filesystem::remove(path);
 }
 
-TEST(Progress, DurationsReadWell) {
+TEST(Units, DurationsReadWell) {
   EXPECT_EQ(FormatDuration(0.4), "0 s");
   EXPECT_EQ(FormatDuration(200), "3 min 20 s");
   EXPECT_EQ(FormatDuration(7500), "2 h 5 min");
+}
+
+TEST(Units, BytesReadWell) {
+  EXPECT_EQ(FormatBytes(512), "512 bytes");
+  EXPECT_EQ(FormatBytes(37 << 10), "37 KiB");
+  EXPECT_EQ(FormatBytes(37 << 20), "37 MiB");
+  EXPECT_EQ(FormatBytes(uint64_t{3} << 29), "1.5 GiB");
+  EXPECT_EQ(FormatBytes(uint64_t{3} << 40), "3.0 TiB");
 }
 
 TEST(Random, StreamIsFixed) {

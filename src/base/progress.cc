@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cmath>
 #include <cstdio>
+
+#include "base/units.h"
 
 namespace mobilevlm {
 
@@ -38,13 +39,6 @@ void Progress::Update(uint64_t done, std::string_view detail) {
   std::fflush(stderr);
   printed_ = true;
   last_ = now;
-}
-
-std::string FormatDuration(double seconds) {
-  const long whole = std::lround(seconds);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
 }  // namespace mobilevlm

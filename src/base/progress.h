@@ -30,7 +30,4 @@ class Progress {
   Clock::time_point last_;
 };
 
-// "45 s", "3 min 20 s", "2 h 5 min".
-std::string FormatDuration(double seconds);
-
 }  // namespace mobilevlm

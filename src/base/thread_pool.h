@@ -18,7 +18,7 @@ namespace mobilevlm {
 
 class ThreadPool {
  public:
-  // `threads` counts the caller: 1 means no extra thread. 0 means one per online CPU.
+  // `threads` counts the caller: 1 is no extra thread, 0 one per online CPU; fewer if the system gives fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -6,8 +6,10 @@
 #include <thread>
 
 #include "engine/memory.h"
+#include "engine/picture.h"
 #include "engine/runtime.h"
 #include "engine/tokenizer_loader.h"
+#include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
 
 namespace mobilevlm {
@@ -245,6 +247,27 @@ TEST(TokenizerLoader, SaysThatAnMmprojHasNone) {
   EXPECT_THAT(tokenizer.error().message, HasSubstr("no vocabulary"));
 }
 
+TEST(Trace, RefusesOutputsThatDoNotFitIntoMemory) {
+  LoadOptions options = Nano();
+  options.kv = KvType::kF32;
+  const auto runtime = engine::Runtime::Load(options);
+  ASSERT_TRUE(runtime) << runtime.error().message;
+  engine::TraceInput input;
+  input.picture = *engine::LoadPicture(Pattern(1));
+  input.ids_before = {1, 2, 3};
+  // Features, visual tokens, and logits of 3 ids and 144 visual tokens.
+  const auto& model = (*runtime)->model();
+  const uint64_t need =
+      4 * (static_cast<uint64_t>(model.vision.patches() * model.vision.hidden) +
+           static_cast<uint64_t>(model.projector.tokens() * model.projector.hidden) + (3 + 144) * 768);
+  input.memory_limit = need;
+  EXPECT_TRUE(engine::Trace(**runtime, input));
+  input.memory_limit = need - 1;
+  const auto refused = engine::Trace(**runtime, input);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("the trace of 147 positions needs"));
+}
+
 TEST(Memory, ReadsProcLines) {
   const std::string text = "MemTotal:  100 kB\nMemAvailable:\t 42 kB\nXMemFree: 7 kB\n";
   EXPECT_EQ(engine::ParseKilobyteLine(text, "MemAvailable:"), 42u * 1024);
@@ -255,12 +278,6 @@ TEST(Memory, ReadsProcLines) {
 }
 
 TEST(Memory, KnowsWhatThisMachineHas) { EXPECT_GT(engine::AvailableMemory(), uint64_t{1} << 20); }
-
-TEST(Memory, HumanBytes) {
-  EXPECT_EQ(engine::HumanBytes(512), "0 KiB");
-  EXPECT_EQ(engine::HumanBytes(37 << 20), "37 MiB");
-  EXPECT_EQ(engine::HumanBytes(uint64_t{3} << 29), "1.5 GiB");
-}
 
 }  // namespace
 }  // namespace mobilevlm

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/read_file.h"
+#include "base/units.h"
 
 namespace mobilevlm::engine {
 namespace {
@@ -76,16 +77,8 @@ Status CheckMemory(const MemoryNeed& need, uint64_t limit) {
   return Fail(
       "needs {} of memory (weights {}, key-value cache {}, activations {}) but only {} is available; "
       "a smaller --ctx, --kv f16 or a smaller quantisation needs less",
-      HumanBytes(need.total()), HumanBytes(need.weights), HumanBytes(need.kv_cache),
-      HumanBytes(need.activations), HumanBytes(available));
-}
-
-std::string HumanBytes(uint64_t bytes) {
-  constexpr double kKib = 1024.0, kMib = kKib * 1024.0, kGib = kMib * 1024.0;
-  const double value = static_cast<double>(bytes);
-  if (value >= kGib) return fmt::format("{:.1f} GiB", value / kGib);
-  if (value >= kMib) return fmt::format("{:.0f} MiB", value / kMib);
-  return fmt::format("{:.0f} KiB", value / kKib);
+      FormatBytes(need.total()), FormatBytes(need.weights), FormatBytes(need.kv_cache),
+      FormatBytes(need.activations), FormatBytes(available));
 }
 
 }  // namespace mobilevlm::engine

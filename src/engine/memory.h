@@ -19,7 +19,4 @@ uint64_t ParseKilobyteLine(const std::string& text, const std::string& name);
 // An Error if `need` exceeds `limit` bytes (0: AvailableMemory()); it names the parts and the way out.
 Status CheckMemory(const MemoryNeed& need, uint64_t limit);
 
-// "1.4 GiB", "37 MiB", "512 KiB".
-std::string HumanBytes(uint64_t bytes);
-
 }  // namespace mobilevlm::engine

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/memory.h"
+#include "engine/memory_need.h"
 #include "engine/tokenizer_loader.h"
 #include "kernels/dispatch.h"
 #include "schema/read_config.h"
@@ -24,24 +25,6 @@ std::string ForcedIsa(const LoadOptions& options) {
   if (!options.isa.empty()) return options.isa;
   const char* forced = std::getenv("MOBILEVLM_ISA");
   return forced == nullptr ? "" : forced;
-}
-
-MemoryNeed EstimateMemory(const LoadedModel& model) {
-  const uint64_t hidden = static_cast<uint64_t>(model.llm.hidden);
-  const uint64_t vocab = static_cast<uint64_t>(model.llm.vocab);
-  const uint64_t side = static_cast<uint64_t>(model.image.image_size);
-  const uint64_t features =
-      static_cast<uint64_t>(model.vision.patches()) * static_cast<uint64_t>(model.vision.hidden) +
-      static_cast<uint64_t>(model.projector.tokens()) * hidden;
-  const uint64_t rope = model.context * static_cast<uint64_t>(model.llm.head_dim);
-  const uint64_t plain = 3 * side * side + features + kPrefillChunk * hidden + vocab + rope;
-
-  MemoryNeed need;
-  need.weights = model.text_file.file_bytes() + model.mmproj_file.file_bytes();
-  need.kv_cache = KvCache::Bytes(model.llm, model.kv_type, model.context);
-  need.activations = plain * sizeof(float) + VisionScratch::Bytes(model.vision) +
-                     ProjectorScratch::Bytes(model.projector) + LlmScratch::Bytes(model.llm, kPrefillChunk);
-  return need;
 }
 
 // Configs and vocabulary: everything that can be checked before memory is taken.
@@ -84,7 +67,8 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
 
 Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& options) {
   MVLM_ASSIGN(std::unique_ptr<LoadedModel> model, OpenAndCheck(options));
-  model->memory = EstimateMemory(*model);
+  model->memory = TextMemory(model->text_file, model->llm, model->kv_type, model->context) +
+                  MmprojMemory(model->mmproj_file, model->image, model->vision, model->projector);
   if (const Status fits = CheckMemory(model->memory, options.memory_limit); !fits) {
     return Context(fits.error(), "{}", options.text);
   }

@@ -7,6 +7,8 @@
 #include <system_error>
 
 #include "base/atomic_file.h"
+#include "base/units.h"
+#include "engine/memory.h"
 #include "prompt/assemble.h"
 #include "sample/sampler.h"
 #include "tensor/npy.h"
@@ -21,6 +23,18 @@ Status CheckIds(const std::vector<int>& ids, int vocab) {
     if (id < 0 || id >= vocab) return Fail("id {} is outside the vocabulary of {}", id, vocab);
   }
   return {};
+}
+
+// Every position's logits are kept, which can be more than the model itself.
+Status CheckOutputMemory(const LoadedModel& model, size_t prompt, uint64_t limit) {
+  const uint64_t features = static_cast<uint64_t>(model.vision.patches()) * Size(model.vision.hidden);
+  const uint64_t tokens = static_cast<uint64_t>(model.projector.tokens()) * Size(model.projector.hidden);
+  const uint64_t logits = static_cast<uint64_t>(prompt) * Size(model.llm.vocab);
+  const uint64_t bytes = (features + tokens + logits) * sizeof(float);
+  const uint64_t available = limit != 0 ? limit : AvailableMemory();
+  if (bytes <= available) return {};
+  return Fail("the trace of {} positions needs {} of memory, but only {} is available", prompt,
+              FormatBytes(bytes), FormatBytes(available));
 }
 
 // The whole prompt's logits, [positions, vocab], chunk by chunk.
@@ -58,6 +72,8 @@ Result<TraceOutput> Trace(Runtime& runtime, const TraceInput& input) {
     return Fail("the prompt takes {} positions and {} more are to be read, but the context holds {}", prompt,
                 generated, model.context);
   }
+
+  MVLM_TRY(CheckOutputMemory(model, prompt, input.memory_limit));
 
   TraceOutput output;
   Pipeline& pipeline = runtime.pipeline();

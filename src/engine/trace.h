@@ -17,7 +17,8 @@ struct TraceInput {
   // The ids around the picture's visual tokens, taken as they are: no BOS is added.
   std::vector<int> ids_before;
   std::vector<int> ids_after;
-  int tokens = 0;  // greedy ids to generate, not stopping at the end-of-sequence id
+  int tokens = 0;             // greedy ids to generate, not stopping at the end-of-sequence id
+  uint64_t memory_limit = 0;  // bytes the outputs may take; 0: what the system has available now
 };
 
 struct TraceOutput {
@@ -31,8 +32,8 @@ struct TraceOutput {
 // The ids before and after the picture that the v1 template gives for `prompt`.
 Status TracePrompt(const LoadedModel& model, const std::string& prompt, TraceInput& input);
 
-// The runtime must have been loaded with an f32 cache. An Error if an id is outside the vocabulary or the
-// context is too small.
+// The runtime must have been loaded with an f32 cache. An Error if an id is outside the vocabulary, or the
+// context or the memory too small.
 Result<TraceOutput> Trace(Runtime& runtime, const TraceInput& input);
 
 // Writes pixels.npy, vision_features.npy, visual_tokens.npy, prompt_logits.npy and result.json (ids_before,

@@ -19,7 +19,7 @@ namespace mobilevlm {
 struct DecodeOptions {
   // Turn the picture as its EXIF orientation says. The reference code does not, so evaluation must not.
   bool apply_exif = false;
-  // Pillow refuses more as a decompression bomb.
+  // Beyond this Pillow warns of a decompression bomb.
   int64_t max_pixels = 178'956'970;
   int max_side = 1 << 20;
 };

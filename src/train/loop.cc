@@ -1,11 +1,13 @@
 #include "train/loop.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
+#include "base/units.h"
 #include "train/checkpoint.h"
 
 namespace mobilevlm::train {
@@ -42,12 +44,13 @@ Result<int64_t> Resume(const LoopStage& stage, const LoopOptions& options) {
   if (auto status = stage.optimizer->Load(WithoutPrefix(checkpoint.tensors, "optimizer:")); !status) {
     return Context(status.error(), "{}", path);
   }
-  return std::stoll(step->second);
-}
-
-std::string Duration(double seconds) {
-  const int total = static_cast<int>(seconds);
-  return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+  const std::string& text = step->second;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) {
+    return Fail("{}: step: wanted a number, found '{}'", path, text);
+  }
+  return value;
 }
 
 // Means of the loss and its parts since the last log line.
@@ -125,7 +128,7 @@ Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, Stop
           SecondsSince(start) / static_cast<double>(done - first) * static_cast<double>(options.steps - done);
       fmt::print(stderr, "{} step {}/{} loss {:.4f} {:.1f} samples/s, {} left{}{}\n", stage.name, done,
                  options.steps, line["loss"].get<double>(), line["samples_per_second"].get<double>(),
-                 Duration(rest), validating ? " " : "", validating ? line["validation"].dump() : "");
+                 FormatDuration(rest), validating ? " " : "", validating ? line["validation"].dump() : "");
     }
     if (last || stopping || SecondsSince(last_save) > options.checkpoint_minutes * 60) {
       MVLM_TRY(Save(stage, options, done));

@@ -1,6 +1,7 @@
 #include "train/mini.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "train/export_hf.h"
@@ -59,6 +60,20 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
   return Fail("no stage '{}'", name);
 }
 
+// A mistyped kind would silently train another mix.
+Status CheckKindWeights(const std::map<std::string, double>& weights) {
+  const std::vector<std::string>& kinds = world::Kinds();
+  for (const auto& [kind, weight] : weights) {
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
+      return Fail("kind weights: wanted one of {}, found '{}'", fmt::join(kinds, ", "), kind);
+    }
+    if (!(weight >= 0 && std::isfinite(weight))) {
+      return Fail("kind weights: wanted a number of at least 0 for {}, found {}", kind, weight);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 const std::vector<std::string>& MiniPlan::StageNames() {
@@ -94,6 +109,7 @@ MiniPlan MiniPlan::Quick() {
 }
 
 Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages) {
+  MVLM_TRY(CheckKindWeights(plan.text.kind_weights));
   StopSignal stop;
   MVLM_ASSIGN(const world::World world, world::World::Create({.side = plan.config.vision.image_size}));
   for (const std::string& name : MiniPlan::StageNames()) {

@@ -166,6 +166,14 @@ TEST(Resume, ContinuesToTheBit) {
   }
 }
 
+TEST(Mini, RefusesKindWeightsThatMeanNothing) {
+  MiniPlan plan = MiniPlan::Quick();
+  plan.text.kind_weights = {{"smell", 2.0}};
+  EXPECT_NE(RunMini(plan, {}).error().message.find("'smell'"), std::string::npos);
+  plan.text.kind_weights = {{"count", -1.0}};
+  EXPECT_NE(RunMini(plan, {}).error().message.find("count"), std::string::npos);
+}
+
 TEST(Mini, QuickRunLowersTheLossOfEveryStageAndExports) {
   const TemporaryDirectory directory;
   MiniPlan plan = MiniPlan::Quick();

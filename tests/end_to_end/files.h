@@ -77,6 +77,17 @@ class GgufEntry {
   size_t dimensions_ = 0;
 };
 
+// Overwrites the value of a metadata key of type u32 (4): name, u32 type, value.
+inline void SetGgufU32(std::string& bytes, const std::string& key, uint32_t value) {
+  constexpr uint32_t kU32 = 4;
+  const size_t at = bytes.find(key);
+  ASSERT_NE(at, std::string::npos) << key;
+  uint32_t type = 0;
+  std::memcpy(&type, &bytes[at + key.size()], sizeof(type));
+  ASSERT_EQ(type, kU32) << key;
+  std::memcpy(&bytes[at + key.size() + sizeof(type)], &value, sizeof(value));
+}
+
 // The CRC-32 of PNG chunks (ISO 3309).
 inline uint32_t Crc32(const std::string& bytes) {
   uint32_t crc = 0xFFFFFFFFu;

@@ -6,10 +6,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -28,7 +30,8 @@ struct ProcessResult {
 struct ProcessOptions {
   std::string input = {};                     // what standard input gives
   std::vector<std::string> environment = {};  // NAME=value, added
-  bool interrupt = false;                     // SIGINT as soon as the first byte of standard output arrives
+  bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
+  uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
 };
 
 class Process {
@@ -56,6 +59,10 @@ class Process {
       ::dup2(out[1], 1);
       ::dup2(err[1], 2);
       for (const int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) ::close(fd);
+      if (options.address_space != 0) {
+        const rlimit limit{options.address_space, options.address_space};
+        ::setrlimit(RLIMIT_AS, &limit);
+      }
       for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
       std::vector<char*> argv{const_cast<char*>(MOBILEVLM_EXECUTABLE)};
       for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -75,8 +82,14 @@ class Process {
     ::signal(SIGPIPE, SIG_IGN);  // the child may not read its input
     ProcessResult result;
     size_t sent = 0;
-    if (options.input.empty()) CloseInput();
-    if (options.interrupt) InterruptWhenItSpeaks();
+    if (options.interrupt) {
+      // The child may need its input to have something to say; a pipe holds it.
+      EXPECT_EQ(::write(in_, options.input.data(), options.input.size()),
+                static_cast<ssize_t>(options.input.size()));
+      sent = options.input.size();
+      InterruptWhenItSpeaks();
+    }
+    if (sent == options.input.size()) CloseInput();
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -100,10 +113,11 @@ class Process {
 
   // Waits for the first byte of output, without taking it.
   void InterruptWhenItSpeaks() {
-    int waiting = 0;
-    for (int i = 0; i < 20'000 && waiting <= static_cast<int>(kFiller); ++i) {
+    int out = 0, err = 0;
+    for (int i = 0; i < 20'000 && out <= static_cast<int>(kFiller) && err == 0; ++i) {
       ::usleep(1000);
-      ::ioctl(out_, FIONREAD, &waiting);
+      ::ioctl(out_, FIONREAD, &out);
+      ::ioctl(err_, FIONREAD, &err);
     }
     ::kill(pid_, SIGINT);
     ::usleep(100'000);  // the signal has arrived before the pipe is drained

@@ -70,6 +70,17 @@ TEST(Run, SameIdsForEveryThreadCountSeedAndPictureSource) {
   EXPECT_NE(ids, ask(picture, {"--seed", "5", "--image-mode", "crop"}, {}));
 }
 
+// 400 MiB hold the stacks of some tens of threads.
+TEST(Run, MoreThreadsThanTheSystemGives) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
+#endif
+  const std::vector<std::string> question{"-p", "What?", "-n", "2"};
+  std::vector<std::string> many = question;
+  many.insert(many.end(), {"--threads", "200"});
+  EXPECT_EQ(AskJson(many, {.address_space = 400 << 20}).at("ids"), AskJson(question).at("ids"));
+}
+
 TEST(Run, StopStringEndsTheAnswerBeforeIt) {
   const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n", "40"};
   const std::string whole = AskJson(question).at("answer");
@@ -82,6 +93,53 @@ TEST(Run, StopStringEndsTheAnswerBeforeIt) {
   const std::string answer = json.at("answer");
   EXPECT_EQ(answer.find(stop), std::string::npos);
   EXPECT_TRUE(whole.starts_with(answer));
+}
+
+// Each of them alone leaves only the likeliest id, so the answer is the greedy one; without them it is not.
+TEST(Run, SamplerFlagsReachTheSampler) {
+  const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n", "16"};
+  const auto ids = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = question;
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return AskJson(arguments).at("ids");
+  };
+  const auto greedy = ids({});
+  EXPECT_NE(ids({"--temp", "2"}), greedy);
+  EXPECT_EQ(ids({"--temp", "2", "--top-k", "1"}), greedy);
+  EXPECT_EQ(ids({"--temp", "2", "--top-p", "0.000001"}), greedy);
+  EXPECT_EQ(ids({"--temp", "2", "--min-p", "1"}), greedy);
+  EXPECT_NE(ids({"--repeat-penalty", "100"}), greedy);
+}
+
+TEST(Run, TemplateAndSystemDecideThePrompt) {
+  const auto positions = [](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments{"--image", Path("image_336.png"), "-p", "What?", "-n", "1"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return AskJson(arguments).at("timing").at("prompt_positions").get<int>();
+  };
+  EXPECT_EQ(positions({"--template", "plain"}), 1 + 144);  // BOS and the picture
+  EXPECT_LT(positions({"--system", "Be brief."}), positions({"--template", "v1"}));
+}
+
+TEST(Run, SaysWhatMemoryItNeedsAndInspectAgrees) {
+  const std::vector<std::string> question{"-p", "What?", "-n", "1"};
+  const auto needs = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), question.begin(), question.end());
+    return AskJson(flags).at("memory");
+  };
+  const auto inspect = [](const std::string& file) {
+    return nlohmann::json::parse(Process::Run({"inspect", Path(file), "--json"}).out).at("memory");
+  };
+  const auto f16 = needs({}), text = inspect("nano-ldpv2/text.gguf"),
+             mmproj = inspect("nano-ldpv2/mmproj.gguf");
+  for (const char* part : {"weights", "kv_cache", "activations", "total"}) {
+    EXPECT_GT(f16.at(part).get<uint64_t>(), 0u) << part;
+    EXPECT_EQ(f16.at(part).get<uint64_t>(), text.at(part).get<uint64_t>() + mmproj.at(part).get<uint64_t>())
+        << part;
+  }
+  EXPECT_EQ(needs({"--kv", "f32"}).at("kv_cache").get<uint64_t>(), 2 * f16.at("kv_cache").get<uint64_t>());
+  EXPECT_EQ(2 * needs({"--ctx", "1024"}).at("kv_cache").get<uint64_t>(), f16.at("kv_cache").get<uint64_t>());
+  EXPECT_NE(RunWith("run", question).err.find(" MiB | "), std::string::npos);
 }
 
 TEST(Run, FullContextIsSaid) {
@@ -157,7 +215,7 @@ TEST(Trace, WritesWhatTheReferenceHas) {
       const auto found = ReadNpy(directory.Path("new/out/" + file));
       ASSERT_TRUE(found) << found.error().message;
       const NpyArray wanted = ReadGolden(name + "/" + file);
-      EXPECT_EQ(found->shape.back(), wanted.shape.back());
+      EXPECT_EQ(found->shape, wanted.shape) << file;
       const Difference difference = Compare(found->values, wanted.values);
       EXPECT_TRUE(difference.Within(kTolerance)) << file << ": " << difference.ToString();
     }
@@ -197,6 +255,17 @@ TEST(Chat, AnswersSeveralTurnsAndSurvivesMistakes) {
   EXPECT_EQ(result.err.find("Never"), std::string::npos);
 }
 
+// Ctrl-C ends the answer, not the chat.
+TEST(Chat, CtrlCEndsTheAnswerOnly) {
+  const ProcessResult result =
+      RunWith("chat", {"-n", "100000"}, {.input = "What?\n/nonsense\n", .interrupt = true});
+  EXPECT_EQ(result.signal, 0);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const size_t timing = result.err.find("load ");
+  EXPECT_NE(timing, std::string::npos) << result.err;
+  EXPECT_LT(timing, result.err.find("/nonsense")) << result.err;  // it went on
+}
+
 TEST(Chat, EndOfInputEndsTheChat) {
   EXPECT_EQ(RunWith("chat", {"-n", "2"}).exit_code, 0);
   const ProcessResult result = RunWith("chat", {"-n", "2"}, {.input = "no end of line"});
@@ -205,8 +274,13 @@ TEST(Chat, EndOfInputEndsTheChat) {
 }
 
 TEST(Help, ShowsExamplesBeforeFlags) {
-  for (const std::string command : {"run", "chat", "trace"}) {
-    const ProcessResult result = Process::Run({command, "--help"});
+  for (const std::string command :
+       {"run", "chat", "inspect", "tokenize", "trace", "convert", "world", "eval world"}) {
+    std::vector<std::string> arguments;
+    std::istringstream words(command);
+    for (std::string word; words >> word;) arguments.push_back(word);
+    arguments.push_back("--help");
+    const ProcessResult result = Process::Run(arguments);
     EXPECT_EQ(result.exit_code, 0);
     const size_t examples = result.out.find("Examples:");
     const size_t options = result.out.find("Options:");

@@ -1,0 +1,41 @@
+#include "engine/memory_need.h"
+
+#include "engine/model.h"
+
+namespace mobilevlm::engine {
+namespace {
+
+uint64_t U(int value) { return static_cast<uint64_t>(value); }
+
+}  // namespace
+
+MemoryNeed TextMemory(const GgufFile& file, const LlmConfig& llm, DType kv, size_t context) {
+  const uint64_t rope = context * U(llm.head_dim);  // sines and cosines
+  const uint64_t hidden_states = kPrefillChunk * U(llm.hidden);
+  const uint64_t logits = U(llm.vocab);
+  MemoryNeed need;
+  need.weights = file.file_bytes();
+  need.kv_cache = KvCache::Bytes(llm, kv, context);
+  need.activations = (rope + hidden_states + logits) * sizeof(float) + LlmScratch::Bytes(llm, kPrefillChunk);
+  return need;
+}
+
+MemoryNeed MmprojMemory(const GgufFile& file, const ImageConfig& image, const VisionConfig& vision,
+                        const ProjectorConfig& projector) {
+  const uint64_t pixels = 3 * U(image.image_size) * U(image.image_size);
+  const uint64_t features = U(vision.patches()) * U(vision.hidden);
+  const uint64_t tokens = U(projector.tokens()) * U(projector.hidden);
+  MemoryNeed need;
+  need.weights = file.file_bytes();
+  need.activations = (pixels + features + tokens) * sizeof(float) + VisionScratch::Bytes(vision) +
+                     ProjectorScratch::Bytes(projector);
+  return need;
+}
+
+MemoryNeed operator+(const MemoryNeed& a, const MemoryNeed& b) {
+  return {.weights = a.weights + b.weights,
+          .kv_cache = a.kv_cache + b.kv_cache,
+          .activations = a.activations + b.activations};
+}
+
+}  // namespace mobilevlm::engine
