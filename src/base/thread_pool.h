@@ -28,9 +28,9 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(i, thread) once for every i in [0, n), in any order, on all threads; returns when all are done.
-  // `thread`, in [0, threads()), says who runs it: no two bodies with the same thread run at once.
-  // Must not be nested.
+  // Calls body(i, thread) once for every i in [0, n), in any order, on all threads; returns when all are
+  // done. `thread`, in [0, threads()), says who runs it: no two bodies with the same thread run at once. Must
+  // not be nested.
   //
   // Each thread takes the items of its own contiguous share first, one at a time, then what is left of the
   // others' shares. So uneven items balance, and loops over the same rows find them in the cache of the core

@@ -75,7 +75,7 @@ Status CheckMemory(const MemoryNeed& need, uint64_t limit) {
   if (need.total() <= available) return {};
   return Fail(
       "needs {} of memory (weights {}, key-value cache {}, activations {}) but only {} is available; "
-      "a smaller --ctx, --kv f16 or a smaller quantisation needs less",
+      "a smaller --ctx, --kv q8_0 or a smaller quantisation needs less",
       HumanBytes(need.total()), HumanBytes(need.weights), HumanBytes(need.kv_cache),
       HumanBytes(need.activations), HumanBytes(available));
 }

@@ -150,12 +150,12 @@ TEST_P(MatrixKernelsTest, PackColumnsPads) {
 
 TEST_P(MatrixKernelsTest, ToQ8_0GivesTheBytesOfTheGenericTable) {
   std::vector<float> in = RandomFloats(5000, 1, -3, 3);
-  in[40] = kNan;         // block 1
-  in[70] = -kInf;        // block 2
+  in[40] = kNan;   // block 1
+  in[70] = -kInf;  // block 2
   for (size_t i = 96; i < 128; ++i) in[i] = 0.0f;
-  for (size_t i = 128; i < 160; ++i) in[i] = 1e-31f;   // below 2^-100: 0
-  for (size_t i = 160; i < 192; ++i) in[i] = 1e-6f;    // a scale below the halves: rounds to 0
-  in[200] = 3e7f;                                      // a scale beyond them: infinity
+  for (size_t i = 128; i < 160; ++i) in[i] = 1e-31f;  // below 2^-100: 0
+  for (size_t i = 160; i < 192; ++i) in[i] = 1e-6f;   // a scale below the halves: rounds to 0
+  in[200] = 3e7f;                                     // a scale beyond them: infinity
   for (const size_t n : {size_t{0}, size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{80}, in.size()}) {
     std::vector<unsigned char> found((n + 31) / 32 * sizeof(BlockQ8_0) + 1, 0xAB);
     std::vector<unsigned char> wanted(found);
@@ -172,14 +172,17 @@ TEST_P(MatrixKernelsTest, ToQ8_0IsWithinHalfAStepAndFillsUpWithZeros) {
   kernels_.to_q8_0(in.data(), in.size(), blocks);
   for (size_t b = 0; b < 3; ++b) {
     float max = 0;
-    for (size_t i = 32 * b; i < std::min<size_t>(in.size(), 32 * b + 32); ++i) max = std::max(max, std::abs(in[i]));
+    for (size_t i = 32 * b; i < std::min<size_t>(in.size(), 32 * b + 32); ++i)
+      max = std::max(max, std::abs(in[i]));
     const float d = F16ToF32(blocks[b].d);
     EXPECT_NEAR(d, max / 127, max / 127 * 0x1p-11);
     for (size_t i = 0; i < 32; ++i) {
       const float x = 32 * b + i < in.size() ? in[32 * b + i] : 0.0f;
       // Half a step, and the scale's own rounding times 127 steps.
       EXPECT_NEAR(d * static_cast<float>(blocks[b].qs[i]), x, d * (0.5f + 127 * 0x1p-11f));
-      if (32 * b + i >= in.size()) EXPECT_EQ(blocks[b].qs[i], 0);
+      if (32 * b + i >= in.size()) {
+        EXPECT_EQ(blocks[b].qs[i], 0);
+      }
     }
   }
 }
@@ -200,7 +203,8 @@ TEST_P(MatrixKernelsTest, GemvRowsHasTheBitsOfGemmPanel) {
         std::vector<float> found = wanted;
         kernels_.gemm_panel(x.data(), 1, panel.data(), k, wanted.data(), width, rows);
         kernels_.gemv_rows[format](x.data(), in.data(), in.row_bytes, rows, k, in.data(), found.data());
-        ASSERT_TRUE(SameBits(found.data(), wanted.data(), width + 1)) << "format " << f << ", " << rows << " x " << k;
+        ASSERT_TRUE(SameBits(found.data(), wanted.data(), width + 1))
+            << "format " << f << ", " << rows << " x " << k;
       }
     }
   }
@@ -211,7 +215,8 @@ TEST_P(MatrixKernelsTest, GemvColumnsHasTheBitsOfGemmPanel) {
   const std::vector<float> x = RandomFloats(kTileRows * kTileStride, 3);
   for (int f = 0; f < kFormatCount; ++f) {
     const auto format = static_cast<KernelFormat>(f);
-    for (const size_t cols : {size_t{0}, size_t{2}, size_t{64}, size_t{80}, size_t{90}, size_t{128}, size_t{300}}) {
+    for (const size_t cols :
+         {size_t{0}, size_t{2}, size_t{64}, size_t{80}, size_t{90}, size_t{128}, size_t{300}}) {
       for (const size_t k : {0u, 1u, 77u, 256u}) {
         const size_t whole = format == kFormatQ8_0 ? (cols + 31) / 32 * 32 : cols;
         const FormatMatrix in = RandomMatrix(format, k, whole, k * 100 + cols);
@@ -224,7 +229,8 @@ TEST_P(MatrixKernelsTest, GemvColumnsHasTheBitsOfGemmPanel) {
           kernels_.gemm_panel(x.data(), 1, panel.data(), k, wanted.data() + first, width, count);
         }
         kernels_.gemv_columns[format](x.data(), in.data(), in.row_bytes, cols, k, found.data());
-        ASSERT_TRUE(SameBits(found.data(), wanted.data(), cols + 1)) << "format " << f << ", " << cols << " x " << k;
+        ASSERT_TRUE(SameBits(found.data(), wanted.data(), cols + 1))
+            << "format " << f << ", " << cols << " x " << k;
       }
     }
   }

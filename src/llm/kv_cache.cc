@@ -5,8 +5,7 @@ namespace mobilevlm {
 uint64_t KvCache::Bytes(const LlmConfig& config, DType type, size_t capacity) {
   // The factors passed schema's limits, so the product is far below 2^64.
   return uint64_t{2} * static_cast<uint64_t>(config.layers) * capacity *
-         static_cast<uint64_t>(config.kv_heads) *
-         KvPositionBytes(type, static_cast<size_t>(config.head_dim));
+         static_cast<uint64_t>(config.kv_heads) * KvPositionBytes(type, static_cast<size_t>(config.head_dim));
 }
 
 Result<KvCache> KvCache::Create(const LlmConfig& config, DType type, size_t capacity) {

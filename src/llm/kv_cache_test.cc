@@ -77,7 +77,9 @@ TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
 }
 
 TEST_P(KvCacheOfType, BytesCountEverything) {
-  const size_t head = GetParam() == DType::kF32 ? 6 * 4 : GetParam() == DType::kF16 ? 6 * 2 : sizeof(BlockQ8_0);
+  const size_t head = GetParam() == DType::kF32   ? 6 * 4
+                      : GetParam() == DType::kF16 ? 6 * 2
+                                                  : sizeof(BlockQ8_0);
   EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * 7 * 2 * head);
 }
 

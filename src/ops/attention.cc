@@ -104,8 +104,7 @@ void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, s
       const Chunk c = GetChunk(job, chunk);
       job.kernels.pack_rows[job.format](keys + c.offset, job.kv.position_bytes,
                                         std::min(job.width, count - key), RoundUp(c.depth, block_size),
-                                        keys + job.width * job.kv.position_bytes,
-                                        slot.Keys(job, key, chunk));
+                                        keys + job.width * job.kv.position_bytes, slot.Keys(job, key, chunk));
     }
   }
   for (size_t panel = 0; panel < job.value_panels; ++panel) {
@@ -138,13 +137,13 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
       const Chunk c = GetChunk(job, chunk);
       const float* query = slot.query + chunk * kTileFloats;
       if (!job.in_place) {
-        job.kernels.gemm_panel(query, rows, slot.Keys(job, key, chunk), c.depth, slot.scores + key, kTileStride,
-                               keys);
+        job.kernels.gemm_panel(query, rows, slot.Keys(job, key, chunk), c.depth, slot.scores + key,
+                               kTileStride, keys);
         continue;
       }
       for (size_t r = 0; r < rows; ++r) {
-        job.kernels.gemv_rows[job.format](query + r * kTileStride, here + c.offset, job.kv.position_bytes, keys,
-                                          c.depth, here + job.width * job.kv.position_bytes + c.offset,
+        job.kernels.gemv_rows[job.format](query + r * kTileStride, here + c.offset, job.kv.position_bytes,
+                                          keys, c.depth, here + job.width * job.kv.position_bytes + c.offset,
                                           slot.scores + r * kTileStride + key);
       }
     }

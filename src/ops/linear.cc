@@ -51,7 +51,9 @@ struct Job {
   size_t Cols(size_t panel) const { return std::min(width, w.out - panel * width); }
   size_t Token(size_t tile) const { return tile * x.rows() / tiles; }  // the tile's first
   size_t k_blocks() const { return (w.in + kPanelK - 1) / kPanelK; }
-  float* Tile(size_t tile, size_t k) const { return tiled_x + (tile * k_blocks() + k / kPanelK) * kTileFloats; }
+  float* Tile(size_t tile, size_t k) const {
+    return tiled_x + (tile * k_blocks() + k / kPanelK) * kTileFloats;
+  }
 };
 
 struct Range {
@@ -182,7 +184,8 @@ void MultiplyFloat(const OpsContext& ctx, Mat<const float> x, std::span<const Li
     if (&part == parts.data()) CopyTiles(ctx, job);
     const size_t groups = std::clamp<size_t>(tiles / kTilesPerGroup, 1, threads);
     const size_t rounds = std::max<size_t>(1, job.panels * groups / (threads * kPanelsPerBlock));
-    const size_t cuts = std::min(job.panels, (threads * rounds + groups - 1) / groups);  // of a group's panels
+    const size_t cuts =
+        std::min(job.panels, (threads * rounds + groups - 1) / groups);  // of a group's panels
     const auto item = [&](size_t i, size_t thread) {
       MultiplyPanels(job, Part(tiles, i / cuts, groups), Part(job.panels, i % cuts, cuts), block,
                      tiled_x + x_floats + thread * packed_floats);

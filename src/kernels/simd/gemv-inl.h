@@ -61,8 +61,7 @@ void GemvRows(const float* x, const void* block, size_t row_bytes, size_t rows, 
     }
     sum = DotSquare<V, Reader>(x, top, row_bytes, top_rows, j, All{}, V::kLanes, sum);
     if (bottom_rows > 0) {
-      bottom_sum =
-          DotSquare<V, Reader>(x, bottom, row_bytes, bottom_rows, j, All{}, V::kLanes, bottom_sum);
+      bottom_sum = DotSquare<V, Reader>(x, bottom, row_bytes, bottom_rows, j, All{}, V::kLanes, bottom_sum);
     }
   }
   if (j < k) {
@@ -104,16 +103,15 @@ template <class V, class Reader, class Part>
 using GemvColumnsFn = void (*)(const float*, const unsigned char*, size_t, size_t, size_t, Part, float*);
 
 template <class V, class Reader, class Part>
-constexpr GemvColumnsFn<V, Reader, Part> kGemvColumns[] = {
-    nullptr,
-    GemvColumnsStripe<V, Reader, 1, Part>,
-    GemvColumnsStripe<V, Reader, 2, Part>,
-    GemvColumnsStripe<V, Reader, 3, Part>,
-    GemvColumnsStripe<V, Reader, 4, Part>,
-    GemvColumnsStripe<V, Reader, 5, Part>,
-    GemvColumnsStripe<V, Reader, 6, Part>,
-    GemvColumnsStripe<V, Reader, 7, Part>,
-    GemvColumnsStripe<V, Reader, 8, Part>};
+constexpr GemvColumnsFn<V, Reader, Part> kGemvColumns[] = {nullptr,
+                                                           GemvColumnsStripe<V, Reader, 1, Part>,
+                                                           GemvColumnsStripe<V, Reader, 2, Part>,
+                                                           GemvColumnsStripe<V, Reader, 3, Part>,
+                                                           GemvColumnsStripe<V, Reader, 4, Part>,
+                                                           GemvColumnsStripe<V, Reader, 5, Part>,
+                                                           GemvColumnsStripe<V, Reader, 6, Part>,
+                                                           GemvColumnsStripe<V, Reader, 7, Part>,
+                                                           GemvColumnsStripe<V, Reader, 8, Part>};
 
 template <class V, class Reader>
 void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, float* y) {
