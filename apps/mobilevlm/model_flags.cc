@@ -29,7 +29,8 @@ void AddModelFlags(CLI::App& command, LoadOptions& load) {
   command.add_option("--ctx", load.context, "Positions of context (0: as the model was trained)")
       ->check(WholeNumber(0))
       ->capture_default_str();
-  AddChoice<KvType>(command, "--kv", load.kv, {{"f32", KvType::kF32}, {"f16", KvType::kF16}}, "f32|f16",
+  AddChoice<KvType>(command, "--kv", load.kv,
+                    {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8_0", KvType::kQ8_0}}, "f32|f16|q8_0",
                     "Type of the key-value cache (default f16)");
 }
 

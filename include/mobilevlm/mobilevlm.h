@@ -31,7 +31,7 @@ namespace mobilevlm {
 
 const char* Version();  // "0.1.0"
 
-enum class KvType { kF32, kF16 };
+enum class KvType { kF32, kF16, kQ8_0 };
 enum class PromptTemplate { kV1, kPlain };  // v1: all released models; plain: `<image>` + text, stage 1
 enum class ImageFit {
   kPad,   // pad to a square, then resize: how all released models see pictures

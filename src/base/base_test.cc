@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -44,6 +46,40 @@ TEST(ThreadPool, EveryItemOnceWhateverTheThreadCount) {
       for (size_t i = 0; i < n; ++i) EXPECT_EQ(hits[i], 50) << "item " << i << " of " << n;
     }
   }
+}
+
+TEST(ThreadPool, NoTwoItemsRunAsTheSameThread) {
+  ThreadPool pool(3);
+  std::vector<std::atomic<int>> running(3);
+  std::atomic<int> clashes{0};
+  pool.ParallelFor(2000, [&](size_t, size_t thread) {
+    if (running.at(thread)++ != 0) clashes++;
+    running[thread]--;
+  });
+  EXPECT_EQ(clashes, 0);
+}
+
+// An item that will not end keeps its thread; the others must take the rest of that thread's share.
+TEST(ThreadPool, IdleThreadsTakeTheSharesOfBusyOnes) {
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  pool.ParallelFor(10, [&](size_t i) {
+    if (i == 0) {
+      while (done < 9) std::this_thread::yield();
+    }
+    done++;
+  });
+  EXPECT_EQ(done, 10);
+}
+
+TEST(ThreadPool, ScratchGrowsAndIsAligned) {
+  ThreadPool pool(1);
+  std::byte* small = pool.Scratch(100);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(small) % 64, 0u);
+  EXPECT_EQ(pool.Scratch(60), small);
+  std::byte* large = pool.Scratch(1 << 20);
+  std::memset(large, 1, 1 << 20);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(large) % 64, 0u);
 }
 
 TEST(AtomicFile, TargetAppearsOnlyOnCommit) {

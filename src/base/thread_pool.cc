@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <system_error>
 
+#include "base/check.h"
+
 namespace mobilevlm {
 namespace {
 
@@ -20,12 +22,13 @@ void Pause() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
-  if (threads <= 0) threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+ThreadPool::ThreadPool(int threads)
+    : shares_(static_cast<size_t>(
+          threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())))) {
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { WorkerLoop(); });
+    for (size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { WorkerLoop(i); });
   } catch (const std::system_error&) {
-    // The system gives no more threads: those that are there do the work.
+    // The system gives no more threads: those that are there take the shares of the others too.
   }
 }
 
@@ -39,11 +42,14 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::RunItems() {
-  for (size_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) (*body_)(i);
+void ThreadPool::RunItems(size_t thread) {
+  for (size_t s = 0; s < shares_.size(); ++s) {
+    Share& share = shares_[(thread + s) % shares_.size()];
+    for (size_t i = share.next.fetch_add(1); i < share.end; i = share.next.fetch_add(1)) (*body_)(i, thread);
+  }
 }
 
-void ThreadPool::WorkerLoop() {
+void ThreadPool::WorkerLoop(size_t thread) {
   uint64_t seen = 0;
   for (;;) {
     for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) Pause();
@@ -53,28 +59,41 @@ void ThreadPool::WorkerLoop() {
     }
     seen = generation_.load(std::memory_order_acquire);
     if (stop_) return;
-    RunItems();
+    RunItems(thread);
     busy_.fetch_sub(1, std::memory_order_release);
   }
 }
 
-void ThreadPool::ParallelFor(size_t n, const std::function<void(size_t)>& body) {
+void ThreadPool::ParallelFor(size_t n, const std::function<void(size_t, size_t)>& body) {
   if (n == 0) return;
   if (workers_.empty() || n == 1) {
-    for (size_t i = 0; i < n; ++i) body(i);
+    for (size_t i = 0; i < n; ++i) body(i, 0);
     return;
   }
   body_ = &body;
-  count_ = n;
-  next_ = 0;
+  for (size_t t = 0; t < shares_.size(); ++t) {
+    shares_[t].next = t * n / shares_.size();
+    shares_[t].end = (t + 1) * n / shares_.size();
+  }
   busy_ = workers_.size();
   {
     std::lock_guard lock(mutex_);  // a worker about to park must see the new generation
     generation_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
-  RunItems();
+  RunItems(0);
   while (busy_.load(std::memory_order_acquire) != 0) Pause();
+}
+
+std::byte* ThreadPool::Scratch(size_t bytes) {
+  if (bytes > scratch_bytes_) {
+    const size_t rounded = (bytes + 63) / 64 * 64;
+    scratch_.reset();  // first, so that old and new are never held together
+    scratch_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+    MVLM_CHECK(scratch_ != nullptr, "out of memory: {} bytes", rounded);
+    scratch_bytes_ = rounded;
+  }
+  return scratch_.get();
 }
 
 }  // namespace mobilevlm

@@ -9,7 +9,9 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -26,18 +28,42 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(i) once for every i in [0, n), in any order, on all threads; returns when all are done.
-  // Items are handed out one at a time, so uneven items balance. Must not be nested.
-  void ParallelFor(size_t n, const std::function<void(size_t)>& body);
+  // Calls body(i, thread) once for every i in [0, n), in any order, on all threads; returns when all are
+  // done. `thread`, in [0, threads()), says who runs it: no two bodies with the same thread run at once. Must
+  // not be nested.
+  //
+  // Each thread takes the items of its own contiguous share first, one at a time, then what is left of the
+  // others' shares. So uneven items balance, and loops over the same rows find them in the cache of the core
+  // that wrote them: cores that share no cache pay several times the price of memory for each other's lines.
+  void ParallelFor(size_t n, const std::function<void(size_t, size_t)>& body);
+  void ParallelFor(size_t n, const std::function<void(size_t)>& body) {
+    ParallelFor(n, [&body](size_t i, size_t) { body(i); });
+  }
+
+  // Working memory for the caller's loops: at least `bytes`, 64-byte aligned, contents undefined. It only
+  // grows and stays with the pool, so that the many loops of one token allocate nothing. Valid until the
+  // next call of Scratch.
+  std::byte* Scratch(size_t bytes);
 
  private:
-  void WorkerLoop();
-  void RunItems();
+  // The items of one thread: [next, end). A cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<size_t> next{0};
+    size_t end = 0;
+  };
+
+  void WorkerLoop(size_t thread);
+  void RunItems(size_t thread);
+
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
 
   std::vector<std::thread> workers_;
-  const std::function<void(size_t)>* body_ = nullptr;
-  size_t count_ = 0;
-  std::atomic<size_t> next_{0};
+  std::unique_ptr<std::byte[], Free> scratch_;
+  size_t scratch_bytes_ = 0;
+  const std::function<void(size_t, size_t)>* body_ = nullptr;
+  std::vector<Share> shares_;  // [threads]
   std::atomic<size_t> busy_{0};
   std::atomic<uint64_t> generation_{0};
   std::atomic<bool> stop_{false};

@@ -78,6 +78,8 @@ TEST(Model, CacheMemoryFollowsContextAndType) {
   options.context = 256;
   options.kv = KvType::kF32;
   EXPECT_EQ(MustLoad(options).Describe().memory.kv_cache, 2u * 2 * 256 * 64 * 4);
+  options.kv = KvType::kQ8_0;  // 34 bytes per 32 elements
+  EXPECT_EQ(MustLoad(options).Describe().memory.kv_cache, 2u * 2 * 256 * 64 / 32 * 34);
 }
 
 TEST(Model, RefusesWhatDoesNotFitIntoMemory) {

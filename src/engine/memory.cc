@@ -76,7 +76,7 @@ Status CheckMemory(const MemoryNeed& need, uint64_t limit) {
   if (need.total() <= available) return {};
   return Fail(
       "needs {} of memory (weights {}, key-value cache {}, activations {}) but only {} is available; "
-      "a smaller --ctx, --kv f16 or a smaller quantisation needs less",
+      "a smaller --ctx, --kv q8_0 or a smaller quantisation needs less",
       FormatBytes(need.total()), FormatBytes(need.weights), FormatBytes(need.kv_cache),
       FormatBytes(need.activations), FormatBytes(available));
 }

@@ -21,6 +21,18 @@ Result<size_t> ChooseContext(const LoadOptions& options, const LlmConfig& llm) {
   return static_cast<size_t>(options.context == 0 ? llm.context : options.context);
 }
 
+DType CacheType(KvType kv) {
+  switch (kv) {
+    case KvType::kF32:
+      return DType::kF32;
+    case KvType::kF16:
+      return DType::kF16;
+    case KvType::kQ8_0:
+      return DType::kQ8_0;
+  }
+  MVLM_CHECK(false, "cache type {}", static_cast<int>(kv));
+}
+
 std::string ForcedIsa(const LoadOptions& options) {
   if (!options.isa.empty()) return options.isa;
   const char* forced = std::getenv("MOBILEVLM_ISA");
@@ -53,7 +65,7 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
       .llm = llm,
       .tokenizer = std::move(tokenizer),
       .context = context,
-      .kv_type = options.kv == KvType::kF32 ? DType::kF32 : DType::kF16,
+      .kv_type = CacheType(options.kv),
       .float_activations = options.float_activations,
       .memory = {},
       .vision_weights = {},

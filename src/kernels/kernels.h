@@ -41,9 +41,11 @@ enum KernelFormat { kFormatF32, kFormatF16, kFormatBF16, kFormatQ8_0, kFormatCou
 using PackRowsFn = void (*)(const void* block, size_t row_bytes, size_t rows, size_t k, const void* next,
                             float* panel);
 
-// The same panel from a matrix that has k as its rows, [k, cols], cols <= panel_width:
-// panel[j * panel_width + c] = block[j][c] (the values of attention).
-using PackColumnsFn = void (*)(const void* block, size_t row_bytes, size_t cols, size_t k, float* panel);
+// The same panel from a matrix that has k as its rows (the values of attention): its columns
+// [first, first + cols), first a multiple of panel_width and cols <= panel_width:
+// panel[j * panel_width + c] = block[j][first + c], and 0 from c = cols on. Rows of Q8_0 are whole blocks.
+using PackColumnsFn = void (*)(const void* block, size_t row_bytes, size_t first, size_t cols, size_t k,
+                               float* panel);
 
 // n elements as float, exact; Q8_0: n a multiple of 32.
 using WidenFn = void (*)(const void* in, size_t n, float* out);
@@ -56,7 +58,7 @@ struct KernelTable {
   const QuantKernels* quant;  // quantised weights times quantised activations
 
   PackRowsFn pack_rows[kFormatCount];
-  PackColumnsFn pack_columns[2];  // F32, F16
+  PackColumnsFn pack_columns[kFormatCount];
   WidenFn widen[kFormatCount];
 
   // y[r][c] += sum over j of x[r * kTileStride + j] * panel[j * panel_width + c], each sum one chain in
@@ -65,8 +67,22 @@ struct KernelTable {
   void (*gemm_panel)(const float* x, size_t rows, const float* panel, size_t k, float* y, size_t y_stride,
                      size_t cols);
 
+  // One row of x, without a panel. The sums are the chains of gemm_panel, to the bit.
+  // y[r] += sum over j of x[j] * block[r][j]; rows <= panel_width, k <= kPanelK; next as for pack_rows. Rows
+  // of Q8_0 are whole blocks, k is any.
+  void (*gemv_rows[kFormatCount])(const float* x, const void* block, size_t row_bytes, size_t rows, size_t k,
+                                  const void* next, float* y);
+  // y[c] += sum over j of x[j] * block[j][c], for c < cols.
+  void (*gemv_columns[kFormatCount])(const float* x, const void* block, size_t row_bytes, size_t cols,
+                                     size_t k, float* y);
+
   // Rounded to nearest even; beyond the range becomes infinity; NaN becomes a quiet NaN.
   void (*to_half)(const float* in, size_t n, uint16_t* out);
+
+  // Quantises to ceil(n / 32) blocks of Q8_0: d = max|x| / 127 as a half, q = x * (127 / max|x|) rounded to
+  // nearest even; elements from n on count as 0. A block that holds a NaN or an infinity becomes d = NaN,
+  // q = 0; one below 2^-100 becomes 0. Every table gives the same bytes.
+  void (*to_q8_0)(const float* in, size_t n, void* out);
 
   // One row of n > 0 elements.
   // y = (x - mean) / sqrt(variance + eps) * gamma + beta

@@ -128,17 +128,109 @@ TEST_P(MatrixKernelsTest, PackRowsTransposesAndPads) {
 
 TEST_P(MatrixKernelsTest, PackColumnsPads) {
   const size_t width = kernels_.panel_width;
-  for (const KernelFormat format : {kFormatF32, kFormatF16}) {
+  for (int f = 0; f < kFormatCount; ++f) {
+    const auto format = static_cast<KernelFormat>(f);
     for (const size_t cols : {size_t{1}, width / 2 - 1, width / 2, width / 2 + 1, width}) {
       for (const size_t k : {0u, 1u, 5u, 256u}) {
-        const FormatMatrix in = RandomMatrix(format, k, cols, k + cols);
+        const size_t columns = format == kFormatQ8_0 ? (width + cols + 31) / 32 * 32 : width + cols;
+        const FormatMatrix in = RandomMatrix(format, k, columns, k + cols);
         AlignedBuffer<float> panel(kPanelK * width);
-        kernels_.pack_columns[format](in.data(), in.row_bytes, cols, k, panel.data());
+        kernels_.pack_columns[format](in.data(), in.row_bytes, width, cols, k, panel.data());
         for (size_t j = 0; j < k; ++j) {
-          std::vector<float> row(width, 0.0f);
-          kGenericKernels.widen[format](in.data() + j * in.row_bytes, cols, row.data());
-          ASSERT_TRUE(SameBits(panel.data() + j * width, row.data(), width)) << cols << " x " << k;
+          std::vector<float> row(columns, 0.0f);
+          kGenericKernels.widen[format](in.data() + j * in.row_bytes, columns, row.data());
+          std::fill(row.begin() + static_cast<ptrdiff_t>(width + cols), row.end(), 0.0f);
+          row.resize(2 * width, 0.0f);
+          ASSERT_TRUE(SameBits(panel.data() + j * width, row.data() + width, width)) << cols << " x " << k;
         }
+      }
+    }
+  }
+}
+
+TEST_P(MatrixKernelsTest, ToQ8_0GivesTheBytesOfTheGenericTable) {
+  std::vector<float> in = RandomFloats(5000, 1, -3, 3);
+  in[40] = kNan;   // block 1
+  in[70] = -kInf;  // block 2
+  for (size_t i = 96; i < 128; ++i) in[i] = 0.0f;
+  for (size_t i = 128; i < 160; ++i) in[i] = 1e-31f;  // below 2^-100: 0
+  for (size_t i = 160; i < 192; ++i) in[i] = 1e-6f;   // a scale below the halves: rounds to 0
+  in[200] = 3e7f;                                     // a scale beyond them: infinity
+  for (const size_t n : {size_t{0}, size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{80}, in.size()}) {
+    std::vector<unsigned char> found((n + 31) / 32 * sizeof(BlockQ8_0) + 1, 0xAB);
+    std::vector<unsigned char> wanted(found);
+    kernels_.to_q8_0(in.data(), n, found.data());
+    kGenericKernels.to_q8_0(in.data(), n, wanted.data());
+    ASSERT_EQ(found, wanted) << n << " elements";
+    EXPECT_EQ(found.back(), 0xAB);
+  }
+}
+
+TEST_P(MatrixKernelsTest, ToQ8_0IsWithinHalfAStepAndFillsUpWithZeros) {
+  const std::vector<float> in = RandomFloats(80, 1, -3, 3);
+  BlockQ8_0 blocks[3];
+  kernels_.to_q8_0(in.data(), in.size(), blocks);
+  for (size_t b = 0; b < 3; ++b) {
+    float max = 0;
+    for (size_t i = 32 * b; i < std::min<size_t>(in.size(), 32 * b + 32); ++i)
+      max = std::max(max, std::abs(in[i]));
+    const float d = F16ToF32(blocks[b].d);
+    EXPECT_NEAR(d, max / 127, max / 127 * 0x1p-11);
+    for (size_t i = 0; i < 32; ++i) {
+      const float x = 32 * b + i < in.size() ? in[32 * b + i] : 0.0f;
+      // Half a step, and the scale's own rounding times 127 steps.
+      EXPECT_NEAR(d * static_cast<float>(blocks[b].qs[i]), x, d * (0.5f + 127 * 0x1p-11f));
+      if (32 * b + i >= in.size()) {
+        EXPECT_EQ(blocks[b].qs[i], 0);
+      }
+    }
+  }
+}
+
+// Reading weights in place is the same chain as packing them.
+TEST_P(MatrixKernelsTest, GemvRowsHasTheBitsOfGemmPanel) {
+  const size_t width = kernels_.panel_width;
+  const std::vector<float> x = RandomFloats(kTileRows * kTileStride, 3);
+  for (int f = 0; f < kFormatCount; ++f) {
+    const auto format = static_cast<KernelFormat>(f);
+    for (const size_t rows : {size_t{0}, size_t{1}, width / 2 - 1, width / 2, width / 2 + 1, width}) {
+      for (const size_t k : kSizes) {
+        const size_t whole = format == kFormatQ8_0 ? (k + 31) / 32 * 32 : k;
+        const FormatMatrix in = RandomMatrix(format, rows, whole, k * 100 + rows);
+        AlignedBuffer<float> panel(kPanelK * width);
+        kernels_.pack_rows[format](in.data(), in.row_bytes, rows, whole, nullptr, panel.data());
+        std::vector<float> wanted = RandomFloats(width + 1, 4);
+        std::vector<float> found = wanted;
+        kernels_.gemm_panel(x.data(), 1, panel.data(), k, wanted.data(), width, rows);
+        kernels_.gemv_rows[format](x.data(), in.data(), in.row_bytes, rows, k, in.data(), found.data());
+        ASSERT_TRUE(SameBits(found.data(), wanted.data(), width + 1))
+            << "format " << f << ", " << rows << " x " << k;
+      }
+    }
+  }
+}
+
+TEST_P(MatrixKernelsTest, GemvColumnsHasTheBitsOfGemmPanel) {
+  const size_t width = kernels_.panel_width;
+  const std::vector<float> x = RandomFloats(kTileRows * kTileStride, 3);
+  for (int f = 0; f < kFormatCount; ++f) {
+    const auto format = static_cast<KernelFormat>(f);
+    for (const size_t cols :
+         {size_t{0}, size_t{2}, size_t{64}, size_t{80}, size_t{90}, size_t{128}, size_t{300}}) {
+      for (const size_t k : {0u, 1u, 77u, 256u}) {
+        const size_t whole = format == kFormatQ8_0 ? (cols + 31) / 32 * 32 : cols;
+        const FormatMatrix in = RandomMatrix(format, k, whole, k * 100 + cols);
+        std::vector<float> wanted = RandomFloats(cols + 1, 4);
+        std::vector<float> found = wanted;
+        for (size_t first = 0; first < cols; first += width) {
+          const size_t count = std::min(width, cols - first);
+          AlignedBuffer<float> panel(kPanelK * width);
+          kernels_.pack_columns[format](in.data(), in.row_bytes, first, count, k, panel.data());
+          kernels_.gemm_panel(x.data(), 1, panel.data(), k, wanted.data() + first, width, count);
+        }
+        kernels_.gemv_columns[format](x.data(), in.data(), in.row_bytes, cols, k, found.data());
+        ASSERT_TRUE(SameBits(found.data(), wanted.data(), cols + 1))
+            << "format " << f << ", " << cols << " x " << k;
       }
     }
   }

@@ -1,4 +1,4 @@
-// KvCache: the keys and values of one conversation, all layers, f32 or f16.
+// KvCache: the keys and values of one conversation, all layers, f32, f16 or q8_0.
 //
 // Memory is taken once for the whole capacity; pages that no position has reached cost nothing yet.
 // Not thread-safe: belongs to one conversation.
@@ -10,8 +10,8 @@
 #include <memory>
 
 #include "base/result.h"
-#include "ops/attention.h"
 #include "ops/context.h"
+#include "ops/kv_view.h"
 #include "schema/config.h"
 #include "tensor/dtype.h"
 #include "tensor/mat.h"
@@ -20,7 +20,7 @@ namespace mobilevlm {
 
 class KvCache {
  public:
-  // `type` is F32 or F16, `capacity` the number of positions. An Error if the memory cannot be had.
+  // `type` is F32, F16 or Q8_0, `capacity` the number of positions. An Error if the memory cannot be had.
   static Result<KvCache> Create(const LlmConfig& config, DType type, size_t capacity);
 
   static uint64_t Bytes(const LlmConfig& config, DType type, size_t capacity);
@@ -42,10 +42,11 @@ class KvCache {
 
  private:
   KvCache() = default;
-  std::byte* At(size_t layer, bool values, size_t position) const;
+  size_t head_bytes() const { return capacity_ * position_bytes_; }
+  std::byte* Plane(size_t layer, bool values) const;
 
   DType type_ = DType::kF32;
-  size_t element_bytes_ = 0;
+  size_t position_bytes_ = 0;  // of one head
   size_t layers_ = 0;
   size_t capacity_ = 0;
   size_t length_ = 0;
@@ -54,7 +55,7 @@ class KvCache {
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
-  std::unique_ptr<std::byte[], Free> data_;  // [layers, keys and values, capacity, kv_heads * head_dim]
+  std::unique_ptr<std::byte[], Free> data_;  // [layers, keys and values, kv_heads, capacity, position_bytes]
 };
 
 }  // namespace mobilevlm

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "tensor/blocks.h"
 #include "tensor/half.h"
 
 namespace mobilevlm {
@@ -22,9 +23,15 @@ LlmConfig SmallConfig() {
 
 class KvCacheOfType : public ::testing::TestWithParam<DType> {
  protected:
-  float At(const void* data, size_t i) const {
-    if (GetParam() == DType::kF32) return static_cast<const float*>(data)[i];
-    return F16ToF32(static_cast<const f16_t*>(data)[i]);
+  // Element `column` of one position, all heads side by side.
+  float At(const KvView& view, const void* data, size_t position, size_t column) const {
+    const auto* bytes = static_cast<const std::byte*>(data) + column / view.head_dim * view.head_bytes +
+                        position * view.position_bytes;
+    const size_t i = column % view.head_dim;
+    if (GetParam() == DType::kF32) return reinterpret_cast<const float*>(bytes)[i];
+    if (GetParam() == DType::kF16) return F16ToF32(reinterpret_cast<const f16_t*>(bytes)[i]);
+    const auto* block = reinterpret_cast<const BlockQ8_0*>(bytes);
+    return F16ToF32(block->d) * static_cast<float>(block->qs[i]);
   }
   ThreadPool pool_{1};
   OpsContext ctx_{.pool = &pool_, .kernels = RunnableKernels().back()};
@@ -59,16 +66,21 @@ TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
     EXPECT_EQ(view.head_dim, 6u);
     for (size_t p = 0; p < 5; ++p) {
       for (size_t c = 0; c < kWidth; ++c) {
-        ASSERT_EQ(At(view.k, p * view.stride + c), value(layer, false, p, c));
-        ASSERT_EQ(At(view.v, p * view.stride + c), value(layer, true, p, c));
+        // Q8_0 rounds to a 127th of the largest of a head, and its scale to 11 bits.
+        const float k = value(layer, false, p, c);
+        const float v = value(layer, true, p, c);
+        ASSERT_NEAR(At(view, view.k, p, c), k, GetParam() == DType::kQ8_0 ? (k + 6) * 0.005f : 0.0f);
+        ASSERT_NEAR(At(view, view.v, p, c), v, GetParam() == DType::kQ8_0 ? (v + 6) * 0.005f : 0.0f);
       }
     }
   }
 }
 
 TEST_P(KvCacheOfType, BytesCountEverything) {
-  const size_t element = GetParam() == DType::kF32 ? 4 : 2;
-  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * 7 * 12 * element);
+  const size_t head = GetParam() == DType::kF32   ? 6 * 4
+                      : GetParam() == DType::kF16 ? 6 * 2
+                                                  : sizeof(BlockQ8_0);
+  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * 7 * 2 * head);
 }
 
 TEST_P(KvCacheOfType, TruncateMakesRoom) {
@@ -81,7 +93,7 @@ TEST_P(KvCacheOfType, TruncateMakesRoom) {
   EXPECT_EQ(cache->length(), cache->capacity());
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, KvCacheOfType, ::testing::Values(DType::kF32, DType::kF16));
+INSTANTIATE_TEST_SUITE_P(Types, KvCacheOfType, ::testing::Values(DType::kF32, DType::kF16, DType::kQ8_0));
 
 TEST(KvCacheDeathTest, OverflowAndGrowingTruncationAreOurMistakes) {
   auto cache = KvCache::Create(SmallConfig(), DType::kF32, 3);

@@ -1,8 +1,8 @@
 #include "ops/attention.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 
@@ -12,7 +12,13 @@ namespace mobilevlm {
 namespace {
 
 constexpr size_t kKeysPerBlock = kPanelK;  // one chain of the value product per block
-constexpr size_t kRowsPerItem = 24 * kTileRows;
+constexpr size_t kTileFloats = kTileRows * kTileStride;
+// Rows that share one packing of the keys: enough that packing costs little, few enough that what the rows
+// gather stays in L2.
+constexpr size_t kLeastRowsPerItem = 16 * kTileRows;
+constexpr size_t kMostRowsPerItem = 26 * kTileRows;
+// Packing a block costs about as much as two rows.
+constexpr size_t kMostRowsInPlace = 2;
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -23,21 +29,23 @@ struct Job {
   Mat<const float> q;
   Mat<float> out;
   KvView kv;
+  KernelFormat format;  // of keys and values
   bool causal;
   size_t first_position;
   size_t group;
+  size_t parts;         // items per key head
+  bool in_place;        // few rows: keys and values are not packed, each row reads them where they are
   size_t width;         // of a panel
   size_t dim_chunks;    // of kPanelK, for the product over head_dim
   size_t value_panels;  // of `width`, over head_dim
-  size_t element_bytes;
 
   size_t rows() const { return q.rows() * group; }
+  size_t sums_stride() const { return value_panels * width; }
   // Keys that row i sees: [0, this).
   size_t Visible(size_t i) const { return causal ? first_position + i / group + 1 : kv.length; }
   size_t Column(size_t kv_head, size_t i) const { return (kv_head * group + i % group) * kv.head_dim; }
-  const unsigned char* At(const void* base, size_t position, size_t kv_head) const {
-    return static_cast<const unsigned char*>(base) +
-           (position * kv.stride + kv_head * kv.head_dim) * element_bytes;
+  const unsigned char* At(const void* base, size_t kv_head, size_t position) const {
+    return static_cast<const unsigned char*>(base) + kv_head * kv.head_bytes + position * kv.position_bytes;
   }
 };
 
@@ -47,9 +55,9 @@ struct Slot {
   float* values;  // [value_panels, kKeysPerBlock, width]
   float* query;   // [dim_chunks, kTileRows, kTileStride]
   float* scores;  // [kTileRows, kTileStride]
-  float* sums;    // [kRowsPerItem, value_panels * width]: unnormalised outputs
-  float* max;     // [kRowsPerItem]: running maximum of the scores
-  float* total;   // [kRowsPerItem]: running sum of exp(score - max)
+  float* sums;    // [rows of an item, sums_stride]: unnormalised outputs
+  float* max;     // [rows of an item]: running maximum of the scores
+  float* total;   // [rows of an item]: running sum of exp(score - max)
 
   static size_t Floats(const Job& job) { return Slot().Cut(job, nullptr); }
   // Places the buffers from base on, or only counts if it is nullptr. Returns the floats used.
@@ -59,55 +67,103 @@ struct Slot {
       if (base != nullptr) pointer = base + used;
       used += RoundUp(n, 16);
     };
-    take(keys, RoundUp(kKeysPerBlock, job.width) * job.dim_chunks * kPanelK);
-    take(values, job.value_panels * kKeysPerBlock * job.width);
-    take(query, job.dim_chunks * kTileRows * kTileStride);
-    take(scores, kTileRows * kTileStride);
-    take(sums, kRowsPerItem * job.value_panels * job.width);
-    take(max, kRowsPerItem);
-    take(total, kRowsPerItem);
+    const size_t rows = (job.rows() + job.parts - 1) / job.parts;
+    if (!job.in_place) {
+      take(keys, RoundUp(kKeysPerBlock, job.width) * job.dim_chunks * kPanelK);
+      take(values, kKeysPerBlock * job.sums_stride());
+    }
+    take(query, job.dim_chunks * kTileFloats);
+    take(scores, kTileFloats);
+    take(sums, rows * job.sums_stride());
+    take(max, rows);
+    take(total, rows);
     return used;
+  }
+  float* Keys(const Job& job, size_t key, size_t chunk) const {
+    return keys + (key / job.width * job.dim_chunks + chunk) * kPanelK * job.width;
   }
 };
 
+// Elements [first, first + depth) of a row of keys, a chunk of kPanelK or what is left, whole blocks.
+struct Chunk {
+  size_t first, depth;
+  size_t offset;  // bytes from the row's start
+};
+Chunk GetChunk(const Job& job, size_t chunk) {
+  const DTypeInfo& type = GetDTypeInfo(job.kv.type);
+  const size_t first = chunk * kPanelK;
+  return {first, std::min(kPanelK, job.kv.head_dim - first), first / type.block_size * type.block_bytes};
+}
+
+// Keys and values [begin, begin + count) of one head, the way gemm_panel takes them.
 void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t count) {
-  const size_t row_bytes = job.kv.stride * job.element_bytes;
-  const KernelFormat format = GetKernelFormat(job.kv.type);
+  const size_t block_size = GetDTypeInfo(job.kv.type).block_size;
   for (size_t key = 0; key < count; key += job.width) {
+    const unsigned char* keys = job.At(job.kv.k, kv_head, begin + key);
     for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
-      const size_t d = chunk * kPanelK;
-      job.kernels.pack_rows[format](
-          job.At(job.kv.k, begin + key, kv_head) + d * job.element_bytes, row_bytes,
-          std::min(job.width, count - key), std::min(kPanelK, job.kv.head_dim - d), nullptr,
-          slot.keys + (key / job.width * job.dim_chunks + chunk) * kPanelK * job.width);
+      const Chunk c = GetChunk(job, chunk);
+      job.kernels.pack_rows[job.format](keys + c.offset, job.kv.position_bytes,
+                                        std::min(job.width, count - key), RoundUp(c.depth, block_size),
+                                        keys + job.width * job.kv.position_bytes, slot.Keys(job, key, chunk));
     }
   }
   for (size_t panel = 0; panel < job.value_panels; ++panel) {
     const size_t d = panel * job.width;
-    job.kernels.pack_columns[format](job.At(job.kv.v, begin, kv_head) + d * job.element_bytes, row_bytes,
-                                     std::min(job.width, job.kv.head_dim - d), count,
-                                     slot.values + panel * kKeysPerBlock * job.width);
+    job.kernels.pack_columns[job.format](job.At(job.kv.v, kv_head, begin), job.kv.position_bytes, d,
+                                         std::min(job.width, job.kv.head_dim - d), count,
+                                         slot.values + panel * kKeysPerBlock * job.width);
   }
 }
 
-// scores[r][key] = q[r] . k[key] / sqrt(head_dim) for `count` keys of the packed block.
-void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows, size_t count) {
+// scores[r][key] = q[r] . k[key] / sqrt(head_dim) for the keys [block, block + count), packed or in place.
+void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows, size_t block,
+            size_t count) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(job.kv.head_dim));
   for (size_t r = 0; r < rows; ++r) {
     const size_t i = first_row + r;
     const float* q = job.q.row(i / job.group) + job.Column(kv_head, i);
-    for (size_t d = 0; d < job.kv.head_dim; ++d) {
-      slot.query[(d / kPanelK * kTileRows + r) * kTileStride + d % kPanelK] = q[d] * scale;
-    }
-    std::fill_n(slot.scores + r * kTileStride, count, 0.0f);
-  }
-  for (size_t key = 0; key < count; key += job.width) {
     for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
-      job.kernels.gemm_panel(slot.query + chunk * kTileRows * kTileStride, rows,
-                             slot.keys + (key / job.width * job.dim_chunks + chunk) * kPanelK * job.width,
-                             std::min(kPanelK, job.kv.head_dim - chunk * kPanelK), slot.scores + key,
-                             kTileStride, std::min(job.width, count - key));
+      const size_t depth = std::min(kPanelK, job.kv.head_dim - chunk * kPanelK);
+      float* to = slot.query + chunk * kTileFloats + r * kTileStride;
+      std::memcpy(to, q + chunk * kPanelK, depth * sizeof(float));
+      job.kernels.scale(to, depth, scale);
     }
+  }
+  std::memset(slot.scores, 0, rows * kTileStride * sizeof(float));  // in one piece: quicker than its rows
+  for (size_t key = 0; key < count; key += job.width) {
+    const size_t keys = std::min(job.width, count - key);
+    const unsigned char* here = job.At(job.kv.k, kv_head, block + key);
+    for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
+      const Chunk c = GetChunk(job, chunk);
+      const float* query = slot.query + chunk * kTileFloats;
+      if (!job.in_place) {
+        job.kernels.gemm_panel(query, rows, slot.Keys(job, key, chunk), c.depth, slot.scores + key,
+                               kTileStride, keys);
+        continue;
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        job.kernels.gemv_rows[job.format](query + r * kTileStride, here + c.offset, job.kv.position_bytes,
+                                          keys, c.depth, here + job.width * job.kv.position_bytes + c.offset,
+                                          slot.scores + r * kTileStride + key);
+      }
+    }
+  }
+}
+
+// sums[r] += scores[r] . values for the keys [block, block + count), packed or in place.
+void AddValues(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count,
+               float* sums) {
+  if (job.in_place) {
+    for (size_t r = 0; r < rows; ++r) {
+      job.kernels.gemv_columns[job.format](slot.scores + r * kTileStride, job.At(job.kv.v, kv_head, block),
+                                           job.kv.position_bytes, job.kv.head_dim, count,
+                                           sums + r * job.sums_stride());
+    }
+    return;
+  }
+  for (size_t panel = 0; panel < job.value_panels; ++panel) {
+    job.kernels.gemm_panel(slot.scores, rows, slot.values + panel * kKeysPerBlock * job.width, count,
+                           sums + panel * job.width, job.sums_stride(), job.width);
   }
 }
 
@@ -119,46 +175,60 @@ void OnlineSoftmax(const Job& job, float* scores, size_t visible, size_t count, 
     const float new_max = std::max(max, job.kernels.max(scores, visible));
     const float correction = std::exp(max - new_max);  // 0 at the first block
     total = total * correction + job.kernels.exp_sum(scores, visible, new_max);
-    if (correction != 1.0f) job.kernels.scale(sums, job.value_panels * job.width, correction);
+    if (correction != 1.0f) job.kernels.scale(sums, job.sums_stride(), correction);
     max = new_max;
   }
-  std::fill(scores + visible, scores + count, 0.0f);
+  if (visible < count) std::memset(scores + visible, 0, (count - visible) * sizeof(float));
+}
+
+// Rows [begin, end), at most a tile, against the keys [block, block + kKeysPerBlock) that they see. The
+// pointers belong to row `begin`.
+void AttendTile(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t end, size_t block,
+                float* sums, float* max, float* total) {
+  const size_t seen = job.Visible(end - 1);  // rows see more keys the later they stand
+  if (seen <= block) return;
+  const size_t count = std::min(kKeysPerBlock, seen - block);
+  Scores(job, slot, kv_head, begin, end - begin, block, count);
+  for (size_t r = 0; r < end - begin; ++r) {
+    const size_t limit = job.Visible(begin + r);
+    const size_t visible = limit > block ? std::min(count, limit - block) : 0;
+    OnlineSoftmax(job, slot.scores + r * kTileStride, visible, count, sums + r * job.sums_stride(), max[r],
+                  total[r]);
+  }
+  AddValues(job, slot, kv_head, end - begin, block, count, sums);
 }
 
 // Rows [begin, end) of one key head, against all the keys they see.
 void Attend(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t end) {
-  const size_t sums_stride = job.value_panels * job.width;
-  std::fill_n(slot.max, end - begin, -std::numeric_limits<float>::infinity());
-  std::fill_n(slot.total, end - begin, 0.0f);
-  std::fill_n(slot.sums, (end - begin) * sums_stride, 0.0f);
+  const size_t rows = end - begin;
+  std::fill_n(slot.max, rows, -std::numeric_limits<float>::infinity());
+  std::fill_n(slot.total, rows, 0.0f);
+  std::fill_n(slot.sums, rows * job.sums_stride(), 0.0f);
 
-  const size_t last_key = job.Visible(end - 1);  // rows see more keys the later they stand
+  const size_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const size_t last_key = job.Visible(end - 1);
   for (size_t block = 0; block < last_key; block += kKeysPerBlock) {
-    PackBlock(job, slot, kv_head, block, std::min(kKeysPerBlock, last_key - block));
-    for (size_t i = begin; i < end; i += kTileRows) {
-      const size_t rows = std::min(kTileRows, end - i);
-      const size_t seen = job.Visible(i + rows - 1);
-      if (seen <= block) continue;
-      const size_t count = std::min(kKeysPerBlock, seen - block);
-      Scores(job, slot, kv_head, i, rows, count);
-      float* sums = slot.sums + (i - begin) * sums_stride;
-      for (size_t r = 0; r < rows; ++r) {
-        const size_t limit = job.Visible(i + r);
-        const size_t visible = limit > block ? std::min(count, limit - block) : 0;
-        OnlineSoftmax(job, slot.scores + r * kTileStride, visible, count, sums + r * sums_stride,
-                      slot.max[i - begin + r], slot.total[i - begin + r]);
-      }
-      for (size_t panel = 0; panel < job.value_panels; ++panel) {
-        job.kernels.gemm_panel(slot.scores, rows, slot.values + panel * kKeysPerBlock * job.width, count,
-                               sums + panel * job.width, sums_stride, job.width);
-      }
+    if (!job.in_place) PackBlock(job, slot, kv_head, block, std::min(kKeysPerBlock, last_key - block));
+    for (size_t tile = 0; tile < tiles; ++tile) {
+      const size_t from = tile * rows / tiles;  // as even as possible
+      const size_t to = (tile + 1) * rows / tiles;
+      AttendTile(job, slot, kv_head, begin + from, begin + to, block, slot.sums + from * job.sums_stride(),
+                 slot.max + from, slot.total + from);
     }
   }
-  for (size_t i = begin; i < end; ++i) {
-    float* out = job.out.row(i / job.group) + job.Column(kv_head, i);
-    const float* sums = slot.sums + (i - begin) * sums_stride;
-    for (size_t d = 0; d < job.kv.head_dim; ++d) out[d] = sums[d] / slot.total[i - begin];
+  for (size_t r = 0; r < rows; ++r) {
+    float* sums = slot.sums + r * job.sums_stride();
+    job.kernels.scale(sums, job.kv.head_dim, 1.0f / slot.total[r]);
+    std::memcpy(job.out.row((begin + r) / job.group) + job.Column(kv_head, begin + r), sums,
+                job.kv.head_dim * sizeof(float));
   }
+}
+
+// Items per key head. As many as the threads if the rows are many, so that each thread has rows of its own
+// (it also norms and multiplies them); else the key heads are what is shared out.
+size_t Parts(size_t rows, size_t threads) {
+  const size_t least = (rows + kMostRowsPerItem - 1) / kMostRowsPerItem;
+  return std::max(least, std::min(threads, rows / kLeastRowsPerItem));
 }
 
 void Run(const OpsContext& ctx, Mat<const float> q, const KvView& kv, bool causal, size_t first_position,
@@ -168,38 +238,35 @@ void Run(const OpsContext& ctx, Mat<const float> q, const KvView& kv, bool causa
                  q.cols() == out.cols(),
              "q [{}, {}], out [{}, {}], {} key heads of {}", q.rows(), q.cols(), out.rows(), out.cols(),
              kv.kv_heads, kv.head_dim);
-  MVLM_CHECK(kv.stride >= kv.kv_heads * kv.head_dim, "stride {}", kv.stride);
-  MVLM_CHECK(kv.type == DType::kF32 || kv.type == DType::kF16, "keys of type {}", DTypeName(kv.type));
+  MVLM_CHECK(kv.position_bytes >= KvPositionBytes(kv.type, kv.head_dim), "{} bytes per position",
+             kv.position_bytes);
   if (q.rows() == 0 || q.cols() == 0) return;
 
   const size_t width = ctx.kernels->panel_width;
+  const size_t group = q.cols() / (kv.head_dim * kv.kv_heads);
+  const size_t threads = static_cast<size_t>(ctx.pool->threads());
   const Job job{.kernels = *ctx.kernels,
                 .q = q,
                 .out = out,
                 .kv = kv,
+                .format = GetKernelFormat(kv.type),
                 .causal = causal,
                 .first_position = first_position,
-                .group = q.cols() / (kv.head_dim * kv.kv_heads),
+                .group = group,
+                .parts = Parts(q.rows() * group, threads),
+                .in_place = q.rows() * group <= kMostRowsInPlace,
                 .width = width,
                 .dim_chunks = (kv.head_dim + kPanelK - 1) / kPanelK,
-                .value_panels = (kv.head_dim + width - 1) / width,
-                .element_bytes = GetDTypeInfo(kv.type).block_bytes};
-  const size_t parts = (job.rows() + kRowsPerItem - 1) / kRowsPerItem;
-  const size_t items = kv.kv_heads * parts;
-  const size_t slots = std::min(items, static_cast<size_t>(ctx.pool->threads()));
+                .value_panels = (kv.head_dim + width - 1) / width};
   const size_t slot_floats = Slot::Floats(job);
-  float* buffer = scratch.buffer.Reserve(slots * slot_floats);
-
-  std::atomic<size_t> next{0};
-  const auto run_slot = [&](size_t s) {
+  float* buffer = scratch.buffer.Reserve(threads * slot_floats);
+  const auto item = [&](size_t i, size_t thread) {
     Slot slot{};
-    slot.Cut(job, buffer + s * slot_floats);
-    for (size_t i = next++; i < items; i = next++) {
-      const size_t part = i % parts;
-      Attend(job, slot, i / parts, part * job.rows() / parts, (part + 1) * job.rows() / parts);
-    }
+    slot.Cut(job, buffer + thread * slot_floats);
+    const size_t part = i / kv.kv_heads;
+    Attend(job, slot, i % kv.kv_heads, part * job.rows() / job.parts, (part + 1) * job.rows() / job.parts);
   };
-  ctx.pool->ParallelFor(slots, std::ref(run_slot));
+  ctx.pool->ParallelFor(kv.kv_heads * job.parts, std::ref(item));
 }
 
 }  // namespace
@@ -211,13 +278,15 @@ void AttentionBidirectional(const OpsContext& ctx, Mat<const float> q, Mat<const
              "q [{}, {}], k [{}, {}], v [{}, {}]", q.rows(), q.cols(), k.rows(), k.cols(), v.rows(),
              v.cols());
   MVLM_CHECK(k.rows() > 0 || q.rows() == 0, "no keys");
+  const size_t head_dim = q.cols() / heads;
   const KvView kv{.type = DType::kF32,
                   .k = k.data(),
                   .v = v.data(),
-                  .stride = k.stride(),
+                  .position_bytes = k.stride() * sizeof(float),
+                  .head_bytes = head_dim * sizeof(float),
                   .length = k.rows(),
                   .kv_heads = heads,
-                  .head_dim = q.cols() / heads};
+                  .head_dim = head_dim};
   Run(ctx, q, kv, false, 0, scratch, out);
 }
 

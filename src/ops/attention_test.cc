@@ -3,7 +3,8 @@
 #include <cfloat>
 #include <limits>
 
-#include "ops/convert.h"
+#include "kernels/tables.h"
+#include "ops/formats.h"
 #include "ops/rope.h"
 #include "ops/softmax.h"
 #include "ops/test_support.h"
@@ -54,8 +55,9 @@ std::vector<double> Reference(const Shape& s, const std::vector<float>& q, const
 constexpr double kTolerance = 3e-5;
 
 const Shape kShapes[] = {
-    {1, 1, 1, 1, 2},      {3, 3, 2, 2, 6},      {13, 13, 3, 3, 32},   {70, 70, 2, 2, 80},
-    {257, 257, 1, 1, 64}, {300, 300, 2, 2, 10}, {600, 600, 1, 1, 16}, {20, 20, 1, 1, 300},
+    {1, 1, 1, 1, 2},      {3, 3, 2, 2, 6},      {13, 13, 3, 3, 32},
+    {70, 70, 2, 2, 80},   {257, 257, 1, 1, 64}, {300, 300, 2, 2, 10},
+    {600, 600, 1, 1, 16}, {20, 20, 1, 1, 300},  {577, 577, 1, 1, 128},
 };
 
 TEST_P(AttentionTest, BidirectionalMatchesDouble) {
@@ -77,58 +79,127 @@ TEST_P(AttentionTest, BidirectionalMatchesDouble) {
 }
 
 const Shape kCausalShapes[] = {
-    {5, 5, 2, 2, 6}, {9, 300, 2, 1, 32}, {40, 290, 4, 2, 80}, {1, 513, 3, 3, 16}, {260, 520, 2, 2, 10},
+    {5, 5, 2, 2, 6},      {9, 300, 2, 1, 32},  {40, 290, 4, 2, 80}, {1, 513, 3, 3, 16},
+    {260, 520, 2, 2, 10}, {6, 270, 2, 2, 128}, {6, 40, 1, 1, 300},  {400, 400, 1, 1, 64},
 };
+
+constexpr DType kKvTypes[] = {DType::kF32, DType::kF16, DType::kQ8_0};
+
+// Keys or values in a cache: some bytes between positions and heads, NaN in them and behind the last
+// position.
+struct TestCache {
+  DType type;
+  size_t position_bytes, head_bytes;
+  std::vector<std::byte> bytes;
+
+  TestCache(const OpsContext& ctx, DType kv_type, const Shape& s, const std::vector<float>& values)
+      : type(kv_type),
+        position_bytes(KvPositionBytes(type, s.head_dim) + 4),
+        head_bytes((s.keys + 1) * position_bytes + 8),
+        bytes(s.kv_heads * head_bytes, std::byte{0xFF}) {
+    StoreHeads(ctx, View(values, s.keys), type, s.head_dim, bytes.data(), position_bytes, head_bytes);
+  }
+  // What the cache holds, as floats in [keys, kv_heads * head_dim].
+  std::vector<float> Read(const Shape& s) const {
+    std::vector<float> values;
+    std::vector<float> row((s.head_dim + 31) / 32 * 32);
+    for (size_t p = 0; p < s.keys; ++p) {
+      for (size_t h = 0; h < s.kv_heads; ++h) {
+        kGenericKernels.widen[GetKernelFormat(type)](bytes.data() + h * head_bytes + p * position_bytes,
+                                                     type == DType::kQ8_0 ? row.size() : s.head_dim,
+                                                     row.data());
+        values.insert(values.end(), row.begin(), row.begin() + static_cast<ptrdiff_t>(s.head_dim));
+      }
+    }
+    return values;
+  }
+};
+
+TEST_P(AttentionTest, StoreHeadsRoundsAndStaysInItsPlace) {
+  const Shape s{40, 40, 2, 2, 80};
+  const std::vector<float> values = RandomFloats(s.keys * s.kv_heads * s.head_dim, 1, -3, 3);
+  for (const DType type : kKvTypes) {
+    const TestCache cache(threaded(), type, s, values);
+    const std::vector<float> read = cache.Read(s);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float rounded = type == DType::kF16 ? F16ToF32(F32ToF16(values[i])) : values[i];
+      ASSERT_NEAR(read[i], rounded,
+                  type == DType::kQ8_0 ? 3.0 / 127 * 0.57 : 0.0);  // half a step, and the scale
+    }
+    const size_t used = KvPositionBytes(type, s.head_dim);
+    for (size_t i = 0; i < cache.bytes.size(); ++i) {
+      const size_t in_head = i % cache.head_bytes;
+      const bool gap = in_head / cache.position_bytes >= s.keys || in_head % cache.position_bytes >= used;
+      if (gap) {
+        ASSERT_EQ(cache.bytes[i], std::byte{0xFF}) << DTypeName(type) << " byte " << i;
+      }
+    }
+  }
+  EXPECT_EQ(KvPositionBytes(DType::kQ8_0, 80), 3 * 34u);
+}
 
 TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
   AttentionScratch scratch;
-  for (const DType type : {DType::kF32, DType::kF16}) {
+  for (const DType type : kKvTypes) {
     for (const Shape& s : kCausalShapes) {
       const size_t first = s.keys - s.tokens;
       const size_t width = s.kv_heads * s.head_dim;
-      const size_t stride = width + 4;
       const std::vector<float> q = RandomFloats(s.tokens * s.heads * s.head_dim, 1, -8, 8);
-      std::vector<float> k = RandomFloats(s.keys * width, 2);
-      std::vector<float> v = RandomFloats(s.keys * width, 3);
-      // The cache: rows `stride` apart, NaN between them and behind the last one.
-      std::vector<float> k_cache((s.keys + 1) * stride, std::numeric_limits<float>::quiet_NaN());
-      std::vector<float> v_cache = k_cache;
-      std::vector<f16_t> k_half(k_cache.size(), 0x7E00);
-      std::vector<f16_t> v_half(v_cache.size(), 0x7E00);
-      ToHalf(ctx(), View(std::as_const(k), s.keys), k_half.data(), stride);
-      ToHalf(threaded(), View(std::as_const(v), s.keys), v_half.data(), stride);
-      for (size_t j = 0; j < s.keys; ++j) {
-        for (size_t c = 0; c < width; ++c) {
-          if (type == DType::kF16) {
-            k[j * width + c] = F16ToF32(k_half[j * stride + c]);
-            v[j * width + c] = F16ToF32(v_half[j * stride + c]);
-          }
-          k_cache[j * stride + c] = k[j * width + c];
-          v_cache[j * stride + c] = v[j * width + c];
-        }
-      }
-      const bool half = type == DType::kF16;
+      const TestCache k(threaded(), type, s, RandomFloats(s.keys * width, 2));
+      const TestCache v(ctx(), type, s, RandomFloats(s.keys * width, 3));
       const KvView kv{.type = type,
-                      .k = half ? static_cast<const void*>(k_half.data()) : k_cache.data(),
-                      .v = half ? static_cast<const void*>(v_half.data()) : v_cache.data(),
-                      .stride = stride,
+                      .k = k.bytes.data(),
+                      .v = v.bytes.data(),
+                      .position_bytes = k.position_bytes,
+                      .head_bytes = k.head_bytes,
                       .length = s.keys,
                       .kv_heads = s.kv_heads,
                       .head_dim = s.head_dim};
       std::vector<float> batch(q.size());
       AttentionCausal(threaded(), View(q, s.tokens), kv, first, scratch, View(batch, s.tokens));
-      EXPECT_TRUE(Near(batch, Reference(s, q, k, v, true, first), kTolerance))
-          << s.tokens << ", " << s.head_dim;
+      EXPECT_TRUE(Near(batch, Reference(s, q, k.Read(s), v.Read(s), true, first), kTolerance))
+          << DTypeName(type) << ", " << s.tokens << ", " << s.head_dim;
 
-      std::vector<float> single(q.size());
-      for (size_t t = 0; t < s.tokens; ++t) {
-        KvView grown = kv;
-        grown.length = first + t + 1;  // as if the later keys were not there yet
-        AttentionCausal(ctx(), View(q, s.tokens).Rows(t, 1), grown, first + t, scratch,
-                        View(single, s.tokens).Rows(t, 1));
+      for (const size_t step : {1u, 2u, 5u}) {  // few rows read the keys in place, many pack them
+        std::vector<float> parts(q.size());
+        for (size_t t = 0; t < s.tokens; t += step) {
+          const size_t count = std::min(step, s.tokens - t);
+          KvView grown = kv;
+          grown.length = first + t + count;  // as if the later keys were not there yet
+          AttentionCausal(ctx(), View(q, s.tokens).Rows(t, count), grown, first + t, scratch,
+                          View(parts, s.tokens).Rows(t, count));
+        }
+        EXPECT_TRUE(SameBits(batch, parts)) << DTypeName(type) << ", " << s.tokens << " tokens, head_dim "
+                                            << s.head_dim << ", " << step << " at a time";
       }
-      EXPECT_TRUE(SameBits(batch, single)) << s.tokens << " tokens, head_dim " << s.head_dim;
     }
+  }
+}
+
+// What a q8_0 cache costs: a value is off by at most half a step of 1/127 (0.004), and independent errors of
+// 300 values and scores average out, so that outputs (|v| <= 1) stay within 0.002 of a float cache's.
+TEST_P(AttentionTest, Q8KeysAndValuesStayCloseToFloat) {
+  AttentionScratch scratch;
+  for (const size_t head_dim : {64u, 80u, 128u}) {
+    const Shape s{3, 300, 2, 2, head_dim};
+    const size_t width = s.kv_heads * head_dim;
+    const std::vector<float> q = RandomFloats(s.tokens * width, 1);
+    const std::vector<float> k = RandomFloats(s.keys * width, 2);
+    const std::vector<float> v = RandomFloats(s.keys * width, 3);
+    const TestCache k8(ctx(), DType::kQ8_0, s, k);
+    const TestCache v8(ctx(), DType::kQ8_0, s, v);
+    std::vector<float> out(q.size());
+    AttentionCausal(ctx(), View(q, s.tokens),
+                    {.type = DType::kQ8_0,
+                     .k = k8.bytes.data(),
+                     .v = v8.bytes.data(),
+                     .position_bytes = k8.position_bytes,
+                     .head_bytes = k8.head_bytes,
+                     .length = s.keys,
+                     .kv_heads = s.kv_heads,
+                     .head_dim = head_dim},
+                    s.keys - s.tokens, scratch, View(out, s.tokens));
+    EXPECT_TRUE(Near(out, Reference(s, q, k, v, true, s.keys - s.tokens), 2e-3)) << head_dim;
   }
 }
 

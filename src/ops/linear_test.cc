@@ -154,6 +154,19 @@ TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
   }
 }
 
+// So many tokens that they form groups, one per thread.
+TEST_P(LinearTest, GroupsOfTokensChangeNoBit) {
+  constexpr size_t kTokens = 32 * kTileRows + 5;
+  const TestWeights w = RandomWeights(DType::kF16, 70, 300, 7);
+  const std::vector<float> x = RandomFloats(kTokens * 300, 9);
+  std::vector<float> one(kTokens * 70);
+  std::vector<float> several(kTokens * 70);
+  Linear(ctx(), View(x, kTokens), w.view, View(one, kTokens));
+  Linear(threaded(), View(x, kTokens), w.view, View(several, kTokens));
+  EXPECT_TRUE(SameBits(one, several));
+  EXPECT_TRUE(Near(one, Reference(x, kTokens, w), Tolerance(300)));
+}
+
 TEST_P(LinearTest, StridedViewsAndNothing) {
   const TestWeights w = RandomWeights(DType::kF16, 40, 50, 1);
   std::vector<float> x = RandomFloats(3 * 60, 2);

@@ -1,5 +1,6 @@
 // The reference kernels: one obvious loop each, no intrinsics. They document the contract of
 // kernels/kernels.h, run where nothing better does, and are what the tests hold every other table against.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -52,11 +53,11 @@ void PackRows(const void* block, size_t row_bytes, size_t rows, size_t k, const 
 }
 
 template <class Read>
-void PackColumns(const void* block, size_t row_bytes, size_t cols, size_t k, float* panel) {
+void PackColumns(const void* block, size_t row_bytes, size_t first, size_t cols, size_t k, float* panel) {
   const auto* bytes = static_cast<const unsigned char*>(block);
   for (size_t j = 0; j < k; ++j) {
     for (size_t c = 0; c < kWidth; ++c) {
-      panel[j * kWidth + c] = c < cols ? Read::At(bytes + j * row_bytes, c) : 0.0f;
+      panel[j * kWidth + c] = c < cols ? Read::At(bytes + j * row_bytes, first + c) : 0.0f;
     }
   }
 }
@@ -79,8 +80,49 @@ void GemmPanel(const float* x, size_t rows, const float* panel, size_t k, float*
   }
 }
 
+template <class Read>
+void GemvRows(const float* x, const void* block, size_t row_bytes, size_t rows, size_t k,
+              const void* /*next*/, float* y) {
+  for (size_t r = 0; r < rows; ++r) {
+    const auto* row = static_cast<const unsigned char*>(block) + r * row_bytes;
+    for (size_t j = 0; j < k; ++j) y[r] += x[j] * Read::At(row, j);
+  }
+}
+
+template <class Read>
+void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, float* y) {
+  for (size_t j = 0; j < k; ++j) {
+    const auto* row = static_cast<const unsigned char*>(block) + j * row_bytes;
+    for (size_t c = 0; c < cols; ++c) y[c] += x[j] * Read::At(row, c);
+  }
+}
+
 void ToHalf(const float* in, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = F32ToF16(in[i]);
+}
+
+void ToQ8_0(const float* in, size_t n, void* out) {
+  auto* bytes = static_cast<unsigned char*>(out);
+  for (size_t i = 0; i < n; i += 32, bytes += sizeof(BlockQ8_0)) {
+    const size_t count = std::min<size_t>(n - i, 32);
+    BlockQ8_0 block{};
+    float max = 0;
+    bool finite = true;
+    for (size_t j = 0; j < count; ++j) {
+      max = std::max(max, std::fabs(in[i + j]));
+      finite = finite && std::isfinite(in[i + j]);
+    }
+    if (!finite) {
+      block.d = F32ToF16(std::numeric_limits<float>::quiet_NaN());
+    } else if (max >= 0x1p-100f) {
+      const float inverse = 127.0f / max;
+      block.d = F32ToF16(max / 127.0f);
+      for (size_t j = 0; j < count; ++j) {
+        block.qs[j] = static_cast<int8_t>(std::nearbyint(in[i + j] * inverse));
+      }
+    }
+    std::memcpy(bytes, &block, sizeof(block));
+  }
 }
 
 void LayerNorm(const float* x, const float* gamma, const float* beta, float eps, size_t n, float* y) {
@@ -162,10 +204,15 @@ constinit const KernelTable kGenericKernels = {
     .panel_width = kWidth,
     .quant = &kGenericQuantKernels,
     .pack_rows = {PackRows<ReadF32>, PackRows<ReadF16>, PackRows<ReadBF16>, PackRows<ReadQ8_0>},
-    .pack_columns = {PackColumns<ReadF32>, PackColumns<ReadF16>},
+    .pack_columns = {PackColumns<ReadF32>, PackColumns<ReadF16>, PackColumns<ReadBF16>,
+                     PackColumns<ReadQ8_0>},
     .widen = {Widen<ReadF32>, Widen<ReadF16>, Widen<ReadBF16>, Widen<ReadQ8_0>},
     .gemm_panel = GemmPanel,
+    .gemv_rows = {GemvRows<ReadF32>, GemvRows<ReadF16>, GemvRows<ReadBF16>, GemvRows<ReadQ8_0>},
+    .gemv_columns = {GemvColumns<ReadF32>, GemvColumns<ReadF16>, GemvColumns<ReadBF16>,
+                     GemvColumns<ReadQ8_0>},
     .to_half = ToHalf,
+    .to_q8_0 = ToQ8_0,
     .layer_norm = LayerNorm,
     .rms_norm = RmsNorm,
     .max = Max,

@@ -5,7 +5,9 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/simd/gemv-inl.h"
 #include "kernels/simd/rows-inl.h"
+#include "tensor/blocks.h"
 
 namespace mobilevlm {
 namespace {
@@ -15,23 +17,12 @@ namespace {
 template <class V>
 constexpr size_t kPanelWidth = 2 * V::kLanes;
 
-inline void Prefetch(const void* base, size_t offset) {
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(base) + offset));
-}
-
 // One square: rows `rows` x kLanes inputs from j on, transposed to kLanes rows of the panel.
 template <class V, class Reader, class Part>
 inline void PackSquare(const unsigned char* block, size_t row_bytes, size_t rows, size_t j, Part part,
                        size_t k, float* panel) {
   typename V::F square[V::kLanes];
-  if (rows >= V::kLanes) {
-#pragma GCC unroll 16
-    for (size_t r = 0; r < V::kLanes; ++r) square[r] = Reader::At(block + r * row_bytes, j, part);
-  } else {
-    for (size_t r = 0; r < V::kLanes; ++r) {
-      square[r] = r < rows ? Reader::At(block + r * row_bytes, j, part) : V::Set(0.0f);
-    }
-  }
+  LoadSquare<V, Reader>(block, row_bytes, rows, j, part, square);
   V::Transpose(square);
   const size_t count = k - j < V::kLanes ? k - j : V::kLanes;
   if (count == V::kLanes) {
@@ -64,14 +55,17 @@ void PackRows(const void* block, size_t row_bytes, size_t rows, size_t k, const 
 }
 
 template <class V, class Reader>
-void PackColumns(const void* block, size_t row_bytes, size_t cols, size_t k, float* panel) {
+void PackColumns(const void* block, size_t row_bytes, size_t first, size_t cols, size_t k, float* panel) {
   const auto* row = static_cast<const unsigned char*>(block);
   for (size_t j = 0; j < k; ++j, row += row_bytes, panel += kPanelWidth<V>) {
     for (size_t c = 0; c < kPanelWidth<V>; c += V::kLanes) {
       if (c + V::kLanes <= cols) {
-        V::Store(panel + c, Reader::At(row, c, All{}), All{});
+        V::Store(panel + c, Reader::At(row, first + c, All{}), All{});
+      } else if (c < cols) {
+        const Some part{cols - c};
+        V::Store(panel + c, V::Keep(Reader::At(row, first + c, part), part), All{});
       } else {
-        V::Store(panel + c, c < cols ? Reader::At(row, c, Some{cols - c}) : V::Set(0.0f), All{});
+        V::Store(panel + c, V::Set(0.0f), All{});
       }
     }
   }
@@ -81,6 +75,36 @@ template <class V, class Reader>
 void Widen(const void* in, size_t n, float* out) {
   const auto* row = static_cast<const unsigned char*>(in);
   ForEachVector<V>(n, [&](size_t i, auto part) { V::Store(out + i, Reader::At(row, i, part), part); });
+}
+
+template <class V>
+void ToQ8_0(const float* in, size_t n, void* out) {
+  auto* bytes = static_cast<unsigned char*>(out);
+  for (size_t i = 0; i < n; i += 32, bytes += sizeof(BlockQ8_0)) {
+    const size_t count = n - i < 32 ? n - i : 32;
+    auto largest = V::Set(0.0f);
+    auto poison = V::Set(0.0f);  // becomes NaN by 0 * NaN and 0 * infinity
+    ForEachVector<V>(count, [&](size_t j, auto part) {
+      const auto v = V::Load(in + i + j, part);
+      largest = V::Max(V::Max(v, V::Set(0.0f) - v), largest);
+      poison = V::Fma(v, V::Set(0.0f), poison);
+    });
+    const float max = V::MaxLane(largest);
+    const bool finite = V::Sum(poison) == 0.0f;
+    const bool zero = !finite || max < 0x1p-100f;
+    const auto inverse = V::Set(zero ? 0.0f : 127.0f / max);
+    const float d = finite ? (zero ? 0.0f : max / 127.0f) : __builtin_nanf("");
+    float rounded[32] = {};
+    if (!zero) {
+      ForEachVector<V>(count, [&](size_t j, auto part) {
+        V::Store(rounded + j, V::Round(V::Load(in + i + j, part) * inverse), part);
+      });
+    }
+    BlockQ8_0 block;
+    V::ToHalf(&d, 1, &block.d);
+    for (size_t j = 0; j < 32; ++j) block.qs[j] = static_cast<int8_t>(rounded[j]);
+    __builtin_memcpy(bytes, &block, sizeof(block));
+  }
 }
 
 // R rows x one panel. Each accumulator lane is one output's chain, in ascending k.
@@ -146,11 +170,17 @@ constexpr KernelTable MakeTable(const char* name, const QuantKernels* quant) {
       .quant = quant,
       .pack_rows = {PackRows<V, typename V::ReadF32>, PackRows<V, typename V::ReadF16>,
                     PackRows<V, typename V::ReadBF16>, PackRows<V, typename V::ReadQ8_0>},
-      .pack_columns = {PackColumns<V, typename V::ReadF32>, PackColumns<V, typename V::ReadF16>},
+      .pack_columns = {PackColumns<V, typename V::ReadF32>, PackColumns<V, typename V::ReadF16>,
+                       PackColumns<V, typename V::ReadBF16>, PackColumns<V, typename V::ReadQ8_0>},
       .widen = {Widen<V, typename V::ReadF32>, Widen<V, typename V::ReadF16>, Widen<V, typename V::ReadBF16>,
                 Widen<V, typename V::ReadQ8_0>},
       .gemm_panel = GemmPanel<V>,
+      .gemv_rows = {GemvRows<V, typename V::ReadF32>, GemvRows<V, typename V::ReadF16>,
+                    GemvRows<V, typename V::ReadBF16>, GemvRows<V, typename V::ReadQ8_0>},
+      .gemv_columns = {GemvColumns<V, typename V::ReadF32>, GemvColumns<V, typename V::ReadF16>,
+                       GemvColumns<V, typename V::ReadBF16>, GemvColumns<V, typename V::ReadQ8_0>},
       .to_half = V::ToHalf,
+      .to_q8_0 = ToQ8_0<V>,
       .layer_norm = LayerNorm<V>,
       .rms_norm = RmsNorm<V>,
       .max = Max<V>,

@@ -1,0 +1,39 @@
+// Keys and values as attention reads them: per head a matrix [length, head_dim] of one element type. The
+// matrices of a cache lie head after head, so that a decoded token reads each of them as one stream.
+#pragma once
+
+#include <cstddef>
+
+#include "ops/context.h"
+#include "tensor/dtype.h"
+#include "tensor/mat.h"
+
+namespace mobilevlm {
+
+// Keys and values of one layer, read-only. Position p of head h starts at
+// k + h * head_bytes + p * position_bytes, likewise for v.
+struct KvView {
+  DType type = DType::kF32;  // F32, F16 or Q8_0
+  const void* k = nullptr;
+  const void* v = nullptr;
+  size_t position_bytes = 0;  // at least KvPositionBytes
+  size_t head_bytes = 0;
+  size_t length = 0;  // positions that hold data
+  size_t kv_heads = 0;
+  size_t head_dim = 0;
+};
+
+// True for F32, F16 and Q8_0.
+bool IsKvType(DType type);
+
+// Bytes of one position of one head. Q8_0 has a scale per 32 elements of a head; where head_dim is not a
+// multiple of 32, the last block is filled up with zeros: a head of 80 takes 3 blocks, 102 bytes.
+size_t KvPositionBytes(DType type, size_t head_dim);
+
+// Writes keys or values in [tokens, heads * head_dim] as a cache of `type` holds them: head h of row t to
+// out + h * head_bytes + t * position_bytes. Rounded to nearest even; beyond the range of a half becomes
+// infinity; a block of Q8_0 that holds a NaN or an infinity becomes NaN.
+void StoreHeads(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, std::byte* out,
+                size_t position_bytes, size_t head_bytes);
+
+}  // namespace mobilevlm
