@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "engine/draft_policy.h"
 #include "engine/memory.h"
 #include "engine/tokenizer_loader.h"
 #include "kernels/dispatch.h"
@@ -34,7 +35,8 @@ MemoryNeed EstimateMemory(const LoadedModel& model) {
       static_cast<uint64_t>(model.vision.patches()) * static_cast<uint64_t>(model.vision.hidden) +
       static_cast<uint64_t>(model.projector.tokens()) * hidden;
   const uint64_t rope = model.context * static_cast<uint64_t>(model.llm.head_dim);
-  const uint64_t plain = 3 * side * side + features + kPrefillChunk * hidden + vocab + rope;
+  const uint64_t plain =
+      3 * side * side + features + kPrefillChunk * hidden + (1 + kMostDraftedAuto) * vocab + rope;
 
   MemoryNeed need;
   need.weights = model.text_file.file_bytes() + model.mmproj_file.file_bytes();
