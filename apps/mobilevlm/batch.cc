@@ -86,8 +86,9 @@ void Print(const Tally& tally, bool json) {
     return;
   }
   fmt::print(stderr, "answered {} ({} images) in {}, {:.3g} images/s; {} before; {} with an error\n",
-             tally.items, tally.images, FormatDuration(tally.seconds), tally.images_per_second(),
-             tally.before, tally.failed);
+             tally.items, tally.images,
+             tally.seconds < 60 ? fmt::format("{:.1f} s", tally.seconds) : FormatDuration(tally.seconds),
+             tally.images_per_second(), tally.before, tally.failed);
 }
 
 class Batch {

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct ProcessOptions {
   std::string input = {};                     // what standard input gives
   std::vector<std::string> environment = {};  // NAME=value, added
   bool interrupt = false;                     // SIGINT as soon as the first byte of standard output arrives
+  std::string interrupt_when = {};            // SIGINT as soon as this file holds anything
 };
 
 class Process {
@@ -77,6 +79,7 @@ class Process {
     size_t sent = 0;
     if (options.input.empty()) CloseInput();
     if (options.interrupt) InterruptWhenItSpeaks();
+    if (!options.interrupt_when.empty()) InterruptWhenItWrites(options.interrupt_when);
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -107,6 +110,13 @@ class Process {
     }
     ::kill(pid_, SIGINT);
     ::usleep(100'000);  // the signal has arrived before the pipe is drained
+  }
+
+  void InterruptWhenItWrites(const std::string& path) {
+    struct stat file {};
+    for (int i = 0; i < 20'000 && (::stat(path.c_str(), &file) != 0 || file.st_size == 0); ++i)
+      ::usleep(1000);
+    ::kill(pid_, SIGINT);
   }
 
   void CloseInput() {
