@@ -129,7 +129,9 @@ class Batch {
   std::future<Result<Pictures>> LoadAhead(size_t index) {
     if (index >= missing_.size()) return {};
     const BatchItem& item = *missing_[index];
-    return std::async(std::launch::async, [this, &item] { return LoadPictures(input_, item, fit_); });
+    // Without a free thread it is done in get().
+    return std::async(std::launch::async | std::launch::deferred,
+                      [this, &item] { return LoadPictures(input_, item, fit_); });
   }
 
   // Nothing is written if the answer was cancelled.

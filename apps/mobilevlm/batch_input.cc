@@ -74,7 +74,8 @@ Result<BatchInput> ListDirectory(const std::string& path, const std::string& pro
   std::error_code error;
   std::filesystem::recursive_directory_iterator it(path, error);
   for (; !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
-    if (!IsPictureName(it->path()) || it->is_directory()) continue;
+    std::error_code unknown;  // then it is tried as a picture, and its row says what is wrong
+    if (!IsPictureName(it->path()) || it->is_directory(unknown)) continue;
     input.items.push_back({.id = {}, .images = {it->path().lexically_relative(path)}, .prompt = prompt});
   }
   if (error) return Fail("{}: cannot list the directory: {}", path, error.message());

@@ -68,15 +68,15 @@ struct PackedQ8_0 {
   uint16_t d[kPackedOutputs];
 };
 struct PackedQ2_K {
-  uint8_t quants[16][kPackedGroup];  // [half of 128 inputs][8 groups]; bits 2j, 2j+1: block j of the half
+  uint8_t quants[16][kPackedGroup];    // [half of 128 inputs][8 groups]; bits 2j, 2j+1: block j of the half
   uint8_t scales[16][kPackedOutputs];  // per 16 inputs: low nibble scale, high nibble min
   uint16_t d[kPackedOutputs];
   uint16_t dmin[kPackedOutputs];
 };
 struct PackedQ3_K {
-  uint8_t quants[16][kPackedGroup];    // as Q2_K
-  uint8_t high[8][kPackedGroup];       // bit j: the third bit of block j of all 8
-  int8_t scales[16][kPackedOutputs];   // less 32 already
+  uint8_t quants[16][kPackedGroup];   // as Q2_K
+  uint8_t high[8][kPackedGroup];      // bit j: the third bit of block j of all 8
+  int8_t scales[16][kPackedOutputs];  // less 32 already
   uint16_t d[kPackedOutputs];
 };
 struct PackedQ4_K {

@@ -20,8 +20,8 @@ namespace mobilevlm {
 // 1 to kTileRows rows of quantised activations, side by side. Nothing is aligned.
 struct QuantisedRows {
   size_t rows;
-  const int8_t* q;           // [k / 4][rows][4]
-  const float* scale;        // [k / 32][rows]
+  const int8_t* q;     // [k / 4][rows][4]
+  const float* scale;  // [k / 32][rows]
   // Arrays that are always there; what they hold counts only where it says so.
   const int32_t* start;      // [k / 32][sub_blocks][rows]: where integer sums start, -offset * sum of q_x;
                              // not for tables with signed_weights

@@ -118,7 +118,8 @@ void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
     const Unit& unit = units[i / kTraits.unit_inputs];
     const size_t in_unit = i % kTraits.unit_inputs;
     for (size_t o = 0; o < kPackedOutputs; ++o) {
-      out.quants[i / 4 * kPackedGroup + Byte(i, o)] = static_cast<uint8_t>(Quant(unit, in_unit, o) - kTraits.offset);
+      out.quants[i / 4 * kPackedGroup + Byte(i, o)] =
+          static_cast<uint8_t>(Quant(unit, in_unit, o) - kTraits.offset);
       if (i % kSub != 0) continue;
       out.scales[i / kSub * kPackedOutputs + o] = Scale(unit, in_unit, o);
       if (kTraits.has_min) out.mins[i / kSub * kPackedOutputs + o] = Min(unit, in_unit, o);
@@ -164,8 +165,9 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
     const size_t depth = k - i < kChunk ? k - i : kChunk;
     Unpack<Unit, kFormat>(static_cast<const Unit*>(panel) + i / kTraits.unit_inputs, depth, unpacked);
     const size_t block = i / kQuantBlock;
-    const QuantisedRows part{1, x.q + i, x.scale + block, x.start,
-                             kTraits.has_min ? x.scaled_sums + block * static_cast<size_t>(kTraits.sub_blocks) : nullptr};
+    const QuantisedRows part{
+        1, x.q + i, x.scale + block, x.start,
+        kTraits.has_min ? x.scaled_sums + block * static_cast<size_t>(kTraits.sub_blocks) : nullptr};
     for (size_t o = 0; o < kPackedOutputs; ++o) {
       y[o] = Product(unpacked, o, depth, kTraits.sub_blocks, kTraits.has_min, part, 0, y[o]);
     }

@@ -193,12 +193,12 @@ void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, fl
     for (size_t done = 0; tiles > 0; --tiles) {
       const size_t count = (x.rows - done + tiles - 1) / tiles;
       MakeQuantTiles<V, kSubs, kMin, V::kGemmRows>::kTable[count](
-          panels + panel, k, x, done, y + done * y_stride + static_cast<size_t>(panel) * kPackedOutputs, y_stride);
+          panels + panel, k, x, done, y + done * y_stride + static_cast<size_t>(panel) * kPackedOutputs,
+          y_stride);
       done += count;
     }
   }
 }
-
 
 template <class V>
 constexpr QuantKernels MakeQuantKernels(const char* name) {
@@ -215,9 +215,10 @@ constexpr QuantKernels MakeQuantKernels(const char* name) {
                Gemv<V, DecodeQ2_K<V>>, Gemv<V, DecodeQ3_K<V>>, Gemv<V, Q4_K>, Gemv<V, DecodeQ5_K<V>>,
                Gemv<V, DecodeQ6_K<V>>},
       .unpack = {Unpack<V, Q4_0>, Unpack<V, Q4_1>, Unpack<V, Q5_0>, Unpack<V, Q5_1>, Unpack<V, DecodeQ8_0<V>>,
-                 Unpack<V, DecodeQ2_K<V>>, Unpack<V, DecodeQ3_K<V>>, Unpack<V, Q4_K>, Unpack<V, DecodeQ5_K<V>>,
-                 Unpack<V, DecodeQ6_K<V>>},
-      .gemm = {{QuantGemm<V, 1, false>, QuantGemm<V, 1, true>}, {QuantGemm<V, 2, false>, QuantGemm<V, 2, true>}},
+                 Unpack<V, DecodeQ2_K<V>>, Unpack<V, DecodeQ3_K<V>>, Unpack<V, Q4_K>,
+                 Unpack<V, DecodeQ5_K<V>>, Unpack<V, DecodeQ6_K<V>>},
+      .gemm = {{QuantGemm<V, 1, false>, QuantGemm<V, 1, true>},
+               {QuantGemm<V, 2, false>, QuantGemm<V, 2, true>}},
   };
 }
 

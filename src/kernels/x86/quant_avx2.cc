@@ -32,8 +32,8 @@ struct Avx2Quant {
   }
   static Bytes AddWhereBit(Bytes v, uint64_t mask, int part, char value) {
     // Byte i gets the byte of the mask that holds its bit, then tests the bit.
-    const __m256i byte = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
-                                          3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i byte = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2,
+                                          2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
     const __m256i bits =
         _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(mask >> (32 * part))), byte);

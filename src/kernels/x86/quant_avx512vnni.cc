@@ -69,9 +69,9 @@ struct Avx512Vnni {
   static void QuantiseBlock(const float* x, size_t rows, int8_t* q, float* scale, int32_t* sums) {
     const F values[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)};
     const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
-    const uint32_t max_bits =
-        _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(values[0]), magnitude),
-                                                 _mm512_and_si512(_mm512_castps_si512(values[1]), magnitude)));
+    const uint32_t max_bits = _mm512_reduce_max_epu32(
+        _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(values[0]), magnitude),
+                         _mm512_and_si512(_mm512_castps_si512(values[1]), magnitude)));
     float max;
     __builtin_memcpy(&max, &max_bits, sizeof(max));
     const bool finite = max_bits < 0x7F800000u;
