@@ -18,6 +18,23 @@ void AddChoice(CLI::App& command, const std::string& flag, T& value, std::map<st
   command.add_option_function<std::string>(flag, parse, description)->option_text(words);
 }
 
+void AddSpeculateFlag(CLI::App& command, GenerateOptions& generate) {
+  const auto parse = [&generate](const std::string& text) {
+    if (text == "auto") {
+      generate.speculate = GenerateOptions::kSpeculateAuto;
+    } else if (text == "off") {
+      generate.speculate = 0;
+    } else if (!CLI::detail::lexical_cast(text, generate.speculate) || generate.speculate < 0) {
+      throw CLI::ValidationError("--speculate", "wanted auto, off or a number of tokens, found " + text);
+    }
+  };
+  command
+      .add_option_function<std::string>("--speculate", parse,
+                                        "Tokens tried ahead with --temp 0; never changes the answer "
+                                        "(default auto: as many as pay)")
+      ->option_text("auto|off|N");
+}
+
 }  // namespace
 
 void AddModelFlags(CLI::App& command, LoadOptions& load) {
@@ -54,6 +71,7 @@ void AddGenerateFlags(CLI::App& command, GenerateOptions& generate) {
   command.add_option("--stop", generate.stop, "End the answer at this text (may be repeated)")
       ->expected(1)
       ->take_all();
+  AddSpeculateFlag(command, generate);
 }
 
 void AddImageModeFlag(CLI::App& command, ImageFit& fit) {
@@ -78,6 +96,7 @@ std::string TimingLine(const ModelInfo& model, const Stats& stats) {
                       stats.prompt_ms / 1000);
   line += fmt::format(" | {} token{}", stats.generated, stats.generated == 1 ? "" : "s");
   if (stats.tokens_per_second() > 0) line += fmt::format(", {:.1f} tokens/s", stats.tokens_per_second());
+  if (stats.drafted > 0) line += fmt::format(" ({} of {} guessed)", stats.accepted, stats.generated);
   return line;
 }
 

@@ -1,8 +1,9 @@
-// mobilevlm run: one question about one or more pictures.
+// mobilevlm run: one question about one or more pictures, or a batch of them (batch.h).
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "batch.h"
 #include "commands.h"
 #include "memory_json.h"
 
@@ -15,6 +16,7 @@ struct RunFlags {
   PromptFlags prompt;
   std::vector<std::string> images;
   std::string question;
+  std::string batch, output;
   bool json = false;
 };
 
@@ -31,8 +33,11 @@ std::string ToJson(const ModelInfo& model, const Answer& answer) {
         {"image_ms", stats.image_ms},
         {"prompt_ms", stats.prompt_ms},
         {"prompt_positions", stats.prompt_positions},
+        {"reused_positions", stats.reused_positions},
         {"generate_ms", stats.generate_ms},
         {"generated", stats.generated},
+        {"drafted", stats.drafted},
+        {"accepted", stats.accepted},
         {"tokens_per_second", stats.tokens_per_second()}}},
   };
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -67,6 +72,19 @@ Status Run(RunFlags& flags) {
   return {};
 }
 
+Status RunOneOrMany(RunFlags& flags) {
+  if (!flags.batch.empty()) {
+    if (flags.output.empty()) return Fail("--batch needs -o, the file for the answers");
+    if (!flags.images.empty()) return Fail("--batch brings its own pictures; --image does not go with it");
+    return RunBatch(
+        {.input = flags.batch, .output = flags.output, .prompt = flags.question, .json = flags.json},
+        flags.load, flags.prompt, flags.generate);
+  }
+  if (!flags.output.empty()) return Fail("-o is for --batch; a single answer goes to standard output");
+  if (flags.question.empty()) return Fail("-p, the question, is missing");
+  return Run(flags);
+}
+
 }  // namespace
 
 void AddRunCommand(CLI::App& app, Status& status) {
@@ -77,18 +95,29 @@ void AddRunCommand(CLI::App& app, Status& status) {
       "  mobilevlm run --image scene.png -p 'What is this?'\n"
       "  mobilevlm run -m text.gguf --mmproj mmproj.gguf --image photo.jpg -p 'Describe the picture.'\n"
       "  mobilevlm run --image a.png b.png -p 'Compare <image> with <image>.' --temp 0.2 --seed 7\n"
-      "  cat photo.webp | mobilevlm run -m text.gguf --mmproj mmproj.gguf --image - -p 'Where?' --json\n\n"
+      "  cat photo.webp | mobilevlm run -m text.gguf --mmproj mmproj.gguf --image - -p 'Where?' --json\n"
+      "  mobilevlm run --batch pictures/ -p 'What is this?' -o answers.jsonl\n"
+      "  mobilevlm run --batch questions.jsonl -o answers.jsonl   lines: {\"image\": PATH, \"prompt\": "
+      "TEXT}\n\n"
       "The answer streams to standard output, the timing goes to standard error. Exit code: 0, or 2 after\n"
-      "an error, or 130 if Ctrl-C cut the answer short.\n");
+      "an error, or 130 if Ctrl-C cut the answer short.\n\n"
+      "A batch appends each answer as it comes. The same command again asks only what is missing, so it may "
+      "be\n"
+      "interrupted at any time. A picture that cannot be read gets a row with \"error\"; the exit code is "
+      "then\n"
+      "2, and the row counts as done until it is deleted.\n");
   const auto flags = std::make_shared<RunFlags>();
   AddModelFlags(*command, flags->load);
   command->add_option("--image", flags->images, "Picture files: JPEG, PNG, WebP; - reads standard input");
-  command->add_option("-p,--prompt", flags->question, "The question; <image> marks where a picture goes")
-      ->required();
+  command->add_option("-p,--prompt", flags->question, "The question; <image> marks where a picture goes");
+  command->add_option("--batch", flags->batch,
+                      "JSON lines or a directory of pictures: answer for all of them");
+  command->add_option("-o,--output", flags->output, "JSON lines, appended: the answers of --batch");
   AddPromptFlags(*command, flags->prompt);
   AddGenerateFlags(*command, flags->generate);
-  command->add_flag("--json", flags->json, "One JSON object instead of streamed text");
-  command->callback([flags, &status] { status = Run(*flags); });
+  command->add_flag("--json", flags->json,
+                    "One JSON object instead of streamed text; with --batch, the summary");
+  command->callback([flags, &status] { status = RunOneOrMany(*flags); });
 }
 
 }  // namespace mobilevlm::app

@@ -100,6 +100,11 @@ struct GenerateOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop = {};         // further stop strings; never part of the answer
   const std::atomic<bool>* cancel = nullptr;  // true ends the generation at the next step
+
+  // Speculative decoding by prompt lookup: words that have followed before are tried several at once. The ids
+  // are the same with and without, only sooner. Works with temperature 0, otherwise it has no effect.
+  static constexpr int kSpeculateAuto = -1;  // as many as pay on this machine and in this text, possibly none
+  int speculate = kSpeculateAuto;            // 0: off; 1..16: try so many whenever there are any
 };
 
 enum class StopReason { kEos, kStopString, kMaxTokens, kContextFull, kCancelled };
@@ -113,6 +118,8 @@ struct Stats {
   int prompt_positions = 0;  // text ids and visual tokens of the whole prompt
   int reused_positions = 0;  // of these, already in the cache from the call before
   int generated = 0;         // ids, the end-of-sequence id included
+  int drafted = 0;           // ids tried ahead by speculation
+  int accepted = 0;          // of these, the ones the model confirmed
   double tokens_per_second() const { return generate_ms > 0 ? (generated - 1) * 1000.0 / generate_ms : 0; }
 };
 
@@ -148,8 +155,9 @@ class Session {
                      const GenerateOptions& options = {},
                      const std::function<void(std::string_view)>& on_text = {});
 
-  // Forgets the turns. What the next conversation shares with this one (the system text, the last pictures)
-  // is not computed again, and answers are the same bit for bit as in a new session.
+  // Forgets the turns. What the next conversation shares with this one (the system text, the picture behind
+  // it, the last eight pictures, recognised by their content) is not computed again, and answers are the same
+  // bit for bit as in a new session.
   void Reset();
 
  private:

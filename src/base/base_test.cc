@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/checked_math.h"
+#include "base/content_hash.h"
 #include "base/mapped_file.h"
 #include "base/random.h"
 #include "base/read_file.h"
@@ -154,6 +155,18 @@ TEST(Result, ErrorsPassThroughWithContext) {
   EXPECT_EQ(Quarter(6).error().message, "wanted an even number, found 3");
   const Status wrapped = Context(Quarter(6).error(), "loading {}", "x");
   EXPECT_EQ(wrapped.error().message, "loading x: wanted an even number, found 3");
+}
+
+// The published value of XXH3's 128 bits for no input, and what equality means.
+TEST(ContentHash, KnownValueAndSensitivity) {
+  EXPECT_EQ(ToHex(HashBytes("", 0)), "99aa06d3014798d86001c324468d497f");
+  std::string text(1000, 'a');
+  const Hash128 hash = HashBytes(text.data(), text.size());
+  const std::string copy = text;
+  EXPECT_EQ(hash, HashBytes(copy.data(), copy.size()));
+  EXPECT_NE(hash, HashBytes(text.data(), text.size() - 1));
+  text[500] ^= 1;
+  EXPECT_NE(hash, HashBytes(text.data(), text.size()));
 }
 
 }  // namespace

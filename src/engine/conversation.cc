@@ -4,43 +4,43 @@
 #include <utility>
 
 #include "engine/clock.h"
-#include "engine/picture.h"
-#include "sample/sampler.h"
-#include "sample/stop.h"
-#include "text/stream_decoder.h"
 
 namespace mobilevlm::engine {
 namespace {
 
-constexpr size_t kRecentPictures = 4;
-
-bool IsSet(const std::atomic<bool>* flag) { return flag != nullptr && flag->load(std::memory_order_relaxed); }
-
-std::string Strip(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\n\r\f\v";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+// Text ids and visual tokens in the order the language model reads them.
+std::vector<PromptPosition> Layout(const Prompt& prompt, std::span<const PictureCache::Pointer> pictures) {
+  std::vector<PromptPosition> positions;
+  size_t next_picture = 0;
+  for (const PromptSegment& segment : prompt.segments) {
+    for (const int id : segment.ids) positions.push_back(PromptPosition::Text(id));
+    if (!segment.is_image) continue;
+    const EncodedPicture& picture = *pictures[next_picture++];
+    for (size_t row = 0; row < picture.tokens.rows(); ++row) {
+      positions.push_back({{.embedding = picture.tokens.row(row)},
+                           {.id = -1 - static_cast<int32_t>(row), .picture = picture.pixels}});
+    }
+  }
+  MVLM_CHECK(next_picture == pictures.size(), "{} of {} pictures placed", next_picture, pictures.size());
+  return positions;
 }
 
-SamplerOptions SamplerOptionsOf(const GenerateOptions& options) {
-  return {.temperature = options.temperature,
-          .top_k = options.top_k,
-          .top_p = options.top_p,
-          .min_p = options.min_p,
-          .repetition_penalty = options.repetition_penalty,
-          .seed = options.seed};
+// The ids of a prompt, -1 for a picture.
+std::vector<int> TextOf(const Prompt& prompt) {
+  std::vector<int> text;
+  for (const PromptSegment& segment : prompt.segments) {
+    text.insert(text.end(), segment.ids.begin(), segment.ids.end());
+    if (segment.is_image) text.push_back(-1);
+  }
+  return text;
 }
 
 }  // namespace
 
-Conversation::Conversation(std::shared_ptr<Runtime> runtime, const SessionOptions& options, KvCache cache)
-    : runtime_(std::move(runtime)), options_(options), cache_(std::move(cache)) {}
-
 Result<std::unique_ptr<Conversation>> Conversation::Create(std::shared_ptr<Runtime> runtime,
                                                            const SessionOptions& options) {
-  MVLM_ASSIGN(KvCache cache, runtime->NewCache());
-  return std::unique_ptr<Conversation>(new Conversation(std::move(runtime), options, std::move(cache)));
+  MVLM_ASSIGN(DecoderState state, DecoderState::Create(*runtime));
+  return std::unique_ptr<Conversation>(new Conversation(std::move(runtime), options, std::move(state)));
 }
 
 void Conversation::Reset() {
@@ -50,23 +50,22 @@ void Conversation::Reset() {
 
 Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::string_view prompt,
                                  const GenerateOptions& options, const OnText& on_text) {
-  if (options.max_tokens < 1) return Fail("max tokens must be at least 1, found {}", options.max_tokens);
-  MVLM_TRY(CheckSamplerOptions(SamplerOptionsOf(options)));
+  MVLM_TRY(CheckGenerateOptions(options));
   MVLM_ASSIGN(const Prompt assembled, Assemble(pictures.size(), prompt));
 
   const Stopwatch watch;
-  MVLM_ASSIGN(std::vector<Image> images, LoadPictures(pictures));
+  MVLM_ASSIGN(std::vector<PictureCache::Loaded> loaded, LoadPictures(pictures));
   Answer answer;
-  std::vector<PicturePointer> all = pictures_;
-  for (Image& image : images) all.push_back(Encode(std::move(image), answer.stats));
-  answer.stats.image_ms = pictures.empty() ? 0 : watch.Milliseconds();
-  const std::vector<PromptPosition> positions = Layout(assembled, all);
-  std::vector<int> seen;
-  for (const PromptPosition& p : positions) {
-    if (p.position.embedding == nullptr) seen.push_back(p.position.id);
+  std::vector<PictureCache::Pointer> all = pictures_;
+  for (PictureCache::Loaded& picture : loaded) {
+    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), answer.stats));
   }
-  if (ReadPrompt(positions, options.cancel, answer.stats)) {
-    MVLM_TRY(Generate(std::move(seen), options, on_text, answer));
+  answer.stats.image_ms = pictures.empty() ? 0 : watch.Milliseconds();
+
+  const Mat<float> logits =
+      logits_.ReserveMat(LogitRows(options), static_cast<size_t>(runtime_->model().llm.vocab));
+  if (ReadPrompt(Layout(assembled, all), options.cancel, logits.Rows(0, 1), answer.stats)) {
+    MVLM_TRY(Generate(*runtime_, state_, TextOf(assembled), options, logits, draft_policy_, on_text, answer));
   } else {
     answer.stop = StopReason::kCancelled;
   }
@@ -79,7 +78,7 @@ Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::stri
 }
 
 // The whole conversation with the new turn, if it fits into the context.
-Result<Prompt> Conversation::Assemble(size_t new_pictures, std::string_view prompt) {
+Result<Prompt> Conversation::Assemble(size_t new_pictures, std::string_view prompt) const {
   const LoadedModel& model = runtime_->model();
   const ChatTemplate chat_template =
       options_.chat_template == PromptTemplate::kV1 ? ChatTemplate::kV1 : ChatTemplate::kPlain;
@@ -97,128 +96,33 @@ Result<Prompt> Conversation::Assemble(size_t new_pictures, std::string_view prom
   return assembled;
 }
 
-Result<std::vector<Image>> Conversation::LoadPictures(const std::vector<Picture>& pictures) const {
-  std::vector<Image> images;
+Result<std::vector<PictureCache::Loaded>> Conversation::LoadPictures(
+    const std::vector<Picture>& pictures) const {
+  std::vector<PictureCache::Loaded> loaded;
   for (const Picture& picture : pictures) {
-    MVLM_ASSIGN(const Image image, LoadPicture(picture));
-    images.push_back(runtime_->pipeline().Preprocess(image, picture.fit));
+    MVLM_ASSIGN(PictureCache::Loaded one, recent_.Load(runtime_->pipeline(), picture));
+    loaded.push_back(std::move(one));
   }
-  return images;
+  return loaded;
 }
 
-// The visual tokens of a preprocessed picture, from the last few if its pixels are among them.
-Conversation::PicturePointer Conversation::Encode(Image image, Stats& stats) {
-  const auto known = std::find_if(recent_.begin(), recent_.end(),
-                                  [&](const PicturePointer& p) { return p->image.rgb == image.rgb; });
-  if (known != recent_.end()) {
-    std::rotate(recent_.begin(), known, known + 1);  // most recent first
-    return recent_.front();
-  }
-  const LoadedModel& model = runtime_->model();
-  auto picture = std::make_shared<EncodedPicture>();
-  picture->image = std::move(image);
-  picture->serial = next_serial_++;
-  picture->tokens = picture->buffer.ReserveMat(static_cast<size_t>(model.projector.tokens()),
-                                               static_cast<size_t>(model.projector.hidden));
-  runtime_->pipeline().EncodePicture(picture->image, picture->tokens);
-  ++stats.images;
-  recent_.insert(recent_.begin(), picture);
-  if (recent_.size() > kRecentPictures) recent_.pop_back();
-  return picture;
-}
-
-std::vector<Conversation::PromptPosition> Conversation::Layout(
-    const Prompt& prompt, std::span<const PicturePointer> pictures) const {
-  std::vector<PromptPosition> positions;
-  size_t next_picture = 0;
-  for (const PromptSegment& segment : prompt.segments) {
-    for (const int id : segment.ids) positions.push_back({{.id = id}, id});
-    if (!segment.is_image) continue;
-    const EncodedPicture& picture = *pictures[next_picture++];
-    const int64_t rows = static_cast<int64_t>(picture.tokens.rows());
-    for (int64_t row = 0; row < rows; ++row) {
-      positions.push_back(
-          {{.embedding = picture.tokens.row(static_cast<size_t>(row))}, -1 - (picture.serial * rows + row)});
-    }
-  }
-  MVLM_CHECK(next_picture == pictures.size(), "{} of {} pictures placed", next_picture, pictures.size());
-  return positions;
-}
-
-// Brings the cache to exactly `prompt` and logits_ to its last position. False if cancelled; the cache then
-// holds a valid part.
+// Brings the state to exactly `prompt` and `logits` [1, vocab] to its last position. False if cancelled; the
+// state then holds a beginning.
 bool Conversation::ReadPrompt(std::span<const PromptPosition> prompt, const std::atomic<bool>* cancel,
-                              Stats& stats) {
+                              Mat<float> logits, Stats& stats) {
   const Stopwatch watch;
-  size_t reused = 0;
-  // The last position is always computed: its logits are wanted.
-  while (reused + 1 < prompt.size() && reused < cached_keys_.size() &&
-         cached_keys_[reused] == prompt[reused].key) {
-    ++reused;
-  }
-  cache_.Truncate(reused);
-  cached_keys_.resize(reused);
+  const size_t reused = state_.KeepSharedPrefix(prompt);
   stats.prompt_positions = static_cast<int>(prompt.size());
   stats.reused_positions = static_cast<int>(reused);
-
-  const size_t vocab = static_cast<size_t>(runtime_->model().llm.vocab);
-  const Mat<float> logits = logits_.ReserveMat(1, vocab);
-  std::vector<Position> chunk;
-  for (size_t begin = reused; begin < prompt.size(); begin += chunk.size()) {
+  for (size_t begin = reused; begin < prompt.size();) {
     if (IsSet(cancel)) return false;
-    const size_t end = std::min(begin + kPrefillChunk, prompt.size());
-    chunk.clear();
-    for (size_t i = begin; i < end; ++i) chunk.push_back(prompt[i].position);
-    runtime_->pipeline().Prefill(chunk, cache_,
-                                 end == prompt.size() ? logits : Mat<float>(nullptr, 0, vocab));
-    for (size_t i = begin; i < end; ++i) cached_keys_.push_back(prompt[i].key);
+    const size_t count = std::min(kPrefillChunk, prompt.size() - begin);
+    const bool last = begin + count == prompt.size();
+    state_.Read(prompt.subspan(begin, count), last ? logits : Mat<float>(nullptr, 0, logits.cols()));
+    begin += count;
   }
   stats.prompt_ms = watch.Milliseconds();
   return true;
-}
-
-// From the logits of the prompt's last position to the end of the answer.
-Status Conversation::Generate(std::vector<int> seen, const GenerateOptions& options, const OnText& on_text,
-                              Answer& answer) {
-  const LoadedModel& model = runtime_->model();
-  const Mat<float> logits(logits_.data(), 1, static_cast<size_t>(model.llm.vocab));
-  // Rows of a padded embedding table have no piece and must never win.
-  const std::span<const float> choices(logits.data(), static_cast<size_t>(model.tokenizer.size()));
-  Sampler sampler(SamplerOptionsOf(options));
-  StreamDecoder decoder(model.tokenizer);
-  StopMatcher stop(options.stop);
-  const auto show = [&](const std::string& text) {
-    answer.text += text;
-    if (on_text && !text.empty()) on_text(text);
-  };
-
-  const Stopwatch watch;
-  for (;;) {
-    MVLM_ASSIGN(const int id, sampler.Sample(choices, seen));
-    ++answer.stats.generated;
-    answer.stats.generate_ms = watch.Milliseconds();
-    answer.stop = StopReason::kEos;
-    if (id == model.tokenizer.eos()) break;
-    answer.ids.push_back(id);
-    seen.push_back(id);
-    show(stop.Push(decoder.Push(id)));
-
-    answer.stop = StopReason::kStopString;
-    if (stop.matched()) break;
-    answer.stop = StopReason::kMaxTokens;
-    if (answer.ids.size() >= static_cast<size_t>(options.max_tokens)) break;
-    answer.stop = StopReason::kContextFull;
-    if (cache_.length() >= cache_.capacity()) break;
-    answer.stop = StopReason::kCancelled;
-    if (IsSet(options.cancel)) break;
-    runtime_->pipeline().Step(id, cache_, logits);
-    cached_keys_.push_back(id);
-  }
-  show(stop.Push(decoder.Finish()));
-  if (stop.matched() && answer.stop == StopReason::kEos) answer.stop = StopReason::kStopString;
-  show(stop.Flush());
-  answer.text = Strip(answer.text);
-  return {};
 }
 
 }  // namespace mobilevlm::engine

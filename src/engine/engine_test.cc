@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/read_file.h"
 #include "engine/memory.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
@@ -129,6 +130,64 @@ TEST(Session, ReusesPicturesAndPrefixesWithoutChangingTheAnswer) {
   EXPECT_GT(other.stats.reused_positions, 144);
   Session fresh = MustStart(model);
   EXPECT_EQ(MustAsk(fresh, {picture}, "Where is it?").ids, other.ids);
+}
+
+// The same pixels in other bytes, or the same bytes under another name, are the same picture.
+TEST(Session, RecognisesPicturesByContent) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  const std::string file = kGolden + "image_336.png";
+  const Answer first = MustAsk(session, {Picture::FromFile(file)}, "What is this?");
+  EXPECT_EQ(first.stats.images, 1);
+
+  const std::string bytes = ReadFile(file, 1 << 24).value();
+  const Image image = engine::LoadPicture(Picture::FromFile(file)).value();
+  for (const Picture& same :
+       {Picture::FromBytes(bytes, "other.png"), Picture::FromRgb(image.width, image.height, image.rgb)}) {
+    session.Reset();
+    const Answer again = MustAsk(session, {same}, "What is this?");
+    EXPECT_EQ(again.stats.images, 0);
+    EXPECT_EQ(again.stats.reused_positions, again.stats.prompt_positions - 1);
+    EXPECT_EQ(again.ids, first.ids);
+  }
+
+  std::vector<uint8_t> changed = image.rgb;
+  changed.back() ^= 1;
+  session.Reset();
+  const Answer other =
+      MustAsk(session, {Picture::FromRgb(image.width, image.height, std::move(changed))}, "What is this?");
+  EXPECT_EQ(other.stats.images, 1);
+  EXPECT_LT(other.stats.reused_positions, 144);
+}
+
+TEST(Session, TheSamePictureTreatedOtherwiseIsAnother) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  Picture picture = Picture::FromFile(kGolden + "preprocess/04_1280x720.jpg");
+  EXPECT_EQ(MustAsk(session, {picture}, "What?").stats.images, 1);
+  session.Reset();
+  picture.fit = ImageFit::kCrop;
+  EXPECT_EQ(MustAsk(session, {picture}, "What?").stats.images, 1);
+}
+
+TEST(Session, ForgetsThePictureUsedLongestAgo) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  const auto images = [&](int seed) {
+    session.Reset();
+    return MustAsk(session, {Pattern(seed)}, "What?", {.max_tokens = 1}).stats.images;
+  };
+  for (int seed = 1; seed <= 8; ++seed) EXPECT_EQ(images(seed), 1);
+  EXPECT_EQ(images(1), 0);
+  EXPECT_EQ(images(9), 1);
+  EXPECT_EQ(images(1), 0);  // was used since
+  EXPECT_EQ(images(2), 1);
+}
+
+TEST(Session, TwoEqualPicturesInOneQuestionAreSeenOnce) {
+  const Model model = MustLoad(Nano());
+  Session session = MustStart(model);
+  EXPECT_EQ(MustAsk(session, {Pattern(1), Pattern(1), Pattern(2)}, "Compare.").stats.images, 2);
 }
 
 TEST(Session, SeesThePicture) {

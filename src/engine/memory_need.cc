@@ -1,5 +1,6 @@
 #include "engine/memory_need.h"
 
+#include "engine/draft_policy.h"
 #include "engine/model.h"
 
 namespace mobilevlm::engine {
@@ -12,7 +13,7 @@ uint64_t U(int value) { return static_cast<uint64_t>(value); }
 MemoryNeed TextMemory(const GgufFile& file, const LlmConfig& llm, DType kv, size_t context) {
   const uint64_t rope = context * U(llm.head_dim);  // sines and cosines
   const uint64_t hidden_states = kPrefillChunk * U(llm.hidden);
-  const uint64_t logits = U(llm.vocab);
+  const uint64_t logits = (1 + kMostDraftedAuto) * U(llm.vocab);  // of a token and the drafts behind it
   MemoryNeed need;
   need.weights = file.file_bytes();
   need.kv_cache = KvCache::Bytes(llm, kv, context);

@@ -39,25 +39,7 @@ namespace {
 
 constexpr uint64_t kLargestFile = uint64_t{1} << 30;
 
-Result<Image> Decode(const std::string& bytes, const std::string& name, bool apply_exif) {
-  DecodeOptions options;
-  options.apply_exif = apply_exif;
-  return DecodeImage(std::as_bytes(std::span(bytes)), name, options);
-}
-
-}  // namespace
-
-Result<Image> LoadPicture(const Picture& picture) {
-  switch (picture.source) {
-    case Picture::Source::kFile: {
-      MVLM_ASSIGN(const std::string bytes, ReadFile(picture.name, kLargestFile));
-      return Decode(bytes, picture.name == "-" ? "standard input" : picture.name, picture.apply_exif);
-    }
-    case Picture::Source::kBytes:
-      return Decode(picture.bytes, picture.name, picture.apply_exif);
-    case Picture::Source::kRgb:
-      break;
-  }
+Result<Image> ImageOfRgb(const Picture& picture) {
   const uint64_t width = picture.width > 0 ? static_cast<uint64_t>(picture.width) : 0;
   const uint64_t height = picture.height > 0 ? static_cast<uint64_t>(picture.height) : 0;
   // Both factors are below 2^31, so the product is exact; the bytes exist, so tripling it cannot matter.
@@ -70,6 +52,45 @@ Result<Image> LoadPicture(const Picture& picture) {
   image.height = picture.height;
   image.rgb = picture.rgb;
   return image;
+}
+
+}  // namespace
+
+Result<PictureBytes> PictureBytes::Read(const Picture& picture) {
+  PictureBytes bytes(picture);
+  if (picture.source == Picture::Source::kFile) {
+    MVLM_ASSIGN(bytes.file_, ReadFile(picture.name, kLargestFile));
+  }
+  return bytes;
+}
+
+Hash128 PictureBytes::Hash() const {
+  const bool rgb = picture_->source == Picture::Source::kRgb;
+  const std::string& encoded = picture_->source == Picture::Source::kFile ? file_ : picture_->bytes;
+  const Hash128 content =
+      rgb ? HashBytes(picture_->rgb.data(), picture_->rgb.size()) : HashBytes(encoded.data(), encoded.size());
+  const uint64_t all[] = {content.low,
+                          content.high,
+                          static_cast<uint64_t>(picture_->fit),
+                          rgb || picture_->apply_exif,
+                          rgb,
+                          rgb ? static_cast<uint64_t>(picture_->width) : 0,
+                          rgb ? static_cast<uint64_t>(picture_->height) : 0};
+  return HashBytes(all, sizeof(all));
+}
+
+Result<Image> PictureBytes::Decode() const {
+  if (picture_->source == Picture::Source::kRgb) return ImageOfRgb(*picture_);
+  const bool is_file = picture_->source == Picture::Source::kFile;
+  DecodeOptions options;
+  options.apply_exif = picture_->apply_exif;
+  return DecodeImage(std::as_bytes(std::span(is_file ? file_ : picture_->bytes)),
+                     is_file && picture_->name == "-" ? "standard input" : picture_->name, options);
+}
+
+Result<Image> LoadPicture(const Picture& picture) {
+  MVLM_ASSIGN(const PictureBytes bytes, PictureBytes::Read(picture));
+  return bytes.Decode();
 }
 
 }  // namespace engine

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct ProcessOptions {
   std::vector<std::string> environment = {};  // NAME=value, added
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
   uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
+  std::string interrupt_when = {};            // SIGINT as soon as this file holds anything
 };
 
 class Process {
@@ -90,6 +92,7 @@ class Process {
       InterruptWhenItSpeaks();
     }
     if (sent == options.input.size()) CloseInput();
+    if (!options.interrupt_when.empty()) InterruptWhenItWrites(options.interrupt_when);
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -121,6 +124,13 @@ class Process {
     }
     ::kill(pid_, SIGINT);
     ::usleep(100'000);  // the signal has arrived before the pipe is drained
+  }
+
+  void InterruptWhenItWrites(const std::string& path) {
+    struct stat file {};
+    for (int i = 0; i < 20'000 && (::stat(path.c_str(), &file) != 0 || file.st_size == 0); ++i)
+      ::usleep(1000);
+    ::kill(pid_, SIGINT);
   }
 
   void CloseInput() {

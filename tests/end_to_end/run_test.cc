@@ -40,6 +40,28 @@ TEST(Run, JsonTellsAnswerIdsStopAndTiming) {
   EXPECT_GT(json.at("timing").at("image_ms"), 0);
 }
 
+TEST(Run, SpeculationIsCountedAndChangesNothing) {
+  const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n",
+                                          "48",      "--repeat-penalty",    "0.5"};
+  const auto ask = [&](const std::string& speculate) {
+    std::vector<std::string> arguments = question;
+    arguments.insert(arguments.end(), {"--speculate", speculate});
+    return AskJson(arguments);
+  };
+  const nlohmann::json off = ask("off"), four = ask("4"), automatic = ask("auto");
+  EXPECT_EQ(off.at("timing").at("drafted"), 0);
+  EXPECT_GT(four.at("timing").at("accepted"), 0);
+  EXPECT_GE(four.at("timing").at("drafted"), four.at("timing").at("accepted"));
+  EXPECT_EQ(four.at("ids"), off.at("ids"));
+  EXPECT_EQ(automatic.at("ids"), off.at("ids"));
+
+  for (const std::string bad : {"-1", "many", "17"}) {
+    const ProcessResult result = RunWith("run", {"-p", "What?", "--speculate", bad});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.err.find(bad), std::string::npos) << result.err;
+  }
+}
+
 TEST(Run, StreamsTheAnswerAndPutsTheTimingOnStandardError) {
   const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n", "20"};
   const ProcessResult result = RunWith("run", question);
@@ -264,6 +286,23 @@ TEST(Chat, CtrlCEndsTheAnswerOnly) {
   const size_t timing = result.err.find("load ");
   EXPECT_NE(timing, std::string::npos) << result.err;
   EXPECT_LT(timing, result.err.find("/nonsense")) << result.err;  // it went on
+}
+
+// The picture of the first question is not read again, nor is the first turn, nor a picture shown once more.
+TEST(Chat, AFollowUpReadsOnlyItsOwnPositions) {
+  const std::string image = "/image " + Path("image_336.png");
+  const ProcessResult result = RunWith(
+      "chat", {"-n", "4"}, {.input = image + "\nWhat is this?\nAnd that?\n/reset\n" + image + "\nWhere?\n"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::vector<int> read;  // "prompt 190 in": positions that were computed
+  for (size_t at = result.err.find("| prompt "); at != std::string::npos;
+       at = result.err.find("| prompt ", at + 1)) {
+    read.push_back(std::stoi(result.err.substr(at + 9)));
+  }
+  ASSERT_EQ(read.size(), 3u) << result.err;
+  EXPECT_GT(read[0], 144);
+  EXPECT_LT(read[1], 60);
+  EXPECT_LT(read[2], 60);
 }
 
 TEST(Chat, EndOfInputEndsTheChat) {
