@@ -59,6 +59,7 @@ int Main(int argc, char** argv) {
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
+  AddSynthCommand(app, status);
   AddWorldCommand(app, status);
   try {
     app.parse(argc, argv);
