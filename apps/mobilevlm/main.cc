@@ -60,6 +60,7 @@ int Main(int argc, char** argv) {
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
   AddSynthCommand(app, status);
+  AddBenchCommand(app, status);
   AddWorldCommand(app, status);
   try {
     app.parse(argc, argv);
