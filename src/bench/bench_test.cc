@@ -199,7 +199,7 @@ TEST(TemporaryDirectoryTest, IsGoneAfterwards) {
 TEST(SamplePictureTest, SurvivesItsJpeg) {
   const Image picture = SamplePicture();
   const std::string jpeg = EncodeJpeg(picture).value();
-  const auto decoded = DecodeImage(jpeg, "sample");
+  const auto decoded = DecodeImage(std::as_bytes(std::span(jpeg)), "sample");
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->width, 640);
   EXPECT_EQ(decoded->height, 488);

@@ -6,13 +6,13 @@
 #include <filesystem>
 
 #include "base/read_file.h"
-#include "convert/element_types.h"
 #include "gguf/reader.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
 #include "synth/encode.h"
 #include "synth/random_weights.h"
 #include "synth/vocabulary.h"
+#include "tensor/dequantize.h"
 
 namespace mobilevlm {
 namespace {
@@ -133,7 +133,7 @@ std::pair<double, double> Moments(const std::vector<float>& values) {
 
 TEST(RandomWeights, HaveTheWantedDistribution) {
   constexpr uint64_t kElements = 1 << 20;
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
     RandomWeights weights(7, 1);
     std::vector<std::byte> bytes;
     ASSERT_TRUE(weights.Stream(type, {.mean = 1.0f, .deviation = 0.25f}, kElements,
@@ -142,9 +142,9 @@ TEST(RandomWeights, HaveTheWantedDistribution) {
                                  return {};
                                }));
     ASSERT_EQ(bytes.size(), RowBytes(type, kElements).value());
-    const auto [mean, deviation] = Moments(DequantizeTensor(type, bytes, "weights").value());
+    const auto [mean, deviation] = Moments(DequantizeTensor(type, bytes));
     EXPECT_NEAR(mean, 1.0, 0.005) << DTypeName(type);
-    EXPECT_NEAR(deviation, 0.25, 0.005) << DTypeName(type);
+    EXPECT_NEAR(deviation, 0.25, 0.01) << DTypeName(type);
   }
 }
 
@@ -174,7 +174,9 @@ TEST(SyntheticVocabulary, EncodesAnyTextAndKeepsPromptsShort) {
   for (const std::string text : {"What is in the picture?", "Wörter, 42 % – and 犬\n", "xyzzy  </s> ▁"}) {
     const std::vector<int> ids = tokenizer.Encode(text);
     // U+2581 itself stands for a space.
-    if (text.find("▁") == std::string::npos) EXPECT_EQ(tokenizer.Decode(ids), text);
+    if (text.find("▁") == std::string::npos) {
+      EXPECT_EQ(tokenizer.Decode(ids), text);
+    }
     for (const int id : ids) EXPECT_NE(tokenizer.Type(id), PieceType::kUnknown) << text;
   }
   // LLaMA's tokenizer makes 36 ids of this.
