@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 
+#include "base/random.h"
 #include "base/thread_pool.h"
 #include "bench/probes.h"
 #include "engine/clock.h"
@@ -44,7 +45,8 @@ double MeasureCompute(const ComputeProbe& probe, ThreadPool& pool) {
   return operations / seconds / 1e9;
 }
 
-// Anonymous memory that is really there: written once.
+// Anonymous memory that is really there: every page is written, with contents of its own, so that no system
+// below can merge equal pages into one that fits a cache.
 class Buffer {
  public:
   static Result<Buffer> Create(size_t bytes) {
@@ -52,7 +54,9 @@ class Buffer {
     if (data == MAP_FAILED) return Fail("{} bytes for the memory probe: {}", bytes, std::strerror(errno));
     // The ceiling is the memory's, not the page table's. Only a wish; a kernel without it costs little.
     ::madvise(data, bytes, MADV_HUGEPAGE);
-    std::memset(data, 1, bytes);
+    Random random(1);
+    auto* const words = static_cast<uint64_t*>(data);
+    for (size_t i = 0; i < bytes / sizeof(uint64_t); ++i) words[i] = random.Next();
     return Buffer(data, bytes);
   }
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
