@@ -31,6 +31,8 @@ int Main(int argc, char** argv) {
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
+  AddSynthCommand(app, status);
+  AddBenchCommand(app, status);
   AddWorldCommand(app, status);
   int code = RunCommandLine(app, argc, argv, status);
   if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {

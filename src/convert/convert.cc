@@ -6,35 +6,16 @@
 #include "base/check.h"
 #include "checkpoint/hf_directory.h"
 #include "convert/element_types.h"
+#include "convert/write_vocab.h"
 #include "gguf/writer.h"
+#include "schema/write_config.h"
 #include "tensor/dequantize.h"
 #include "text/tokenizer.h"
 
 namespace mobilevlm {
 namespace {
 
-// Values of general.file_type, as GGUF tools print them.
-uint32_t FileType(DType matrices) {
-  switch (matrices) {
-    case DType::kF32:
-      return 0;
-    case DType::kF16:
-      return 1;
-    case DType::kQ8_0:
-      return 7;
-    default:
-      MVLM_CHECK(false, "no file type for {}", DTypeName(matrices));
-  }
-  return 0;
-}
-
 uint32_t U(int value) { return static_cast<uint32_t>(value); }
-
-void SetGeneral(GgufWriter& out, const std::string& name, DType matrices) {
-  out.SetString("general.name", name);
-  out.SetU32("general.file_type", FileType(matrices));
-  if (GetDTypeInfo(matrices).block_size > 1) out.SetU32("general.quantization_version", 2);
-}
 
 // One tensor of the checkpoint, transformed and encoded when the writer asks for it.
 Status AddTensor(GgufWriter& out, const SafetensorsFile& weights, const TensorSpec& spec, DType matrices) {
@@ -62,19 +43,6 @@ Status AddTensors(GgufWriter& out, const SafetensorsFile& weights, const std::ve
   return {};
 }
 
-void SetLlm(GgufWriter& out, const LlmConfig& llm) {
-  out.SetU32("llama.context_length", U(llm.context));
-  out.SetU32("llama.embedding_length", U(llm.hidden));
-  out.SetU32("llama.block_count", U(llm.layers));
-  out.SetU32("llama.feed_forward_length", U(llm.intermediate));
-  out.SetU32("llama.attention.head_count", U(llm.heads));
-  out.SetU32("llama.attention.head_count_kv", U(llm.kv_heads));
-  out.SetF32("llama.attention.layer_norm_rms_epsilon", llm.rms_eps);
-  out.SetU32("llama.rope.dimension_count", U(llm.head_dim));
-  out.SetF32("llama.rope.freq_base", llm.rope_base);
-  out.SetU32("llama.vocab_size", U(llm.vocab));
-}
-
 Status SetVocab(GgufWriter& out, const HfDirectory& hf) {
   const std::string where = hf.path + "/tokenizer.model";
   auto vocab = ParseSentencePieceModel(hf.tokenizer_model);
@@ -94,57 +62,22 @@ Status SetVocab(GgufWriter& out, const HfDirectory& hf) {
     vocab->scores.push_back(0);
     vocab->types.push_back(PieceType::kUnused);
   }
-  std::vector<int32_t> types;
-  for (const PieceType type : vocab->types) types.push_back(static_cast<int32_t>(type));
-  out.SetString("tokenizer.ggml.model", "llama");
-  out.SetStrings("tokenizer.ggml.tokens", vocab->pieces);
-  out.SetF32s("tokenizer.ggml.scores", vocab->scores);
-  out.SetI32s("tokenizer.ggml.token_type", types);
-  out.SetU32("tokenizer.ggml.bos_token_id", U(vocab->bos));
-  out.SetU32("tokenizer.ggml.eos_token_id", U(vocab->eos));
-  out.SetU32("tokenizer.ggml.unknown_token_id", U(vocab->unk));
-  out.SetBool("tokenizer.ggml.add_bos_token", true);
-  out.SetBool("tokenizer.ggml.add_eos_token", false);
+  WriteVocab(out, *vocab);
   return {};
 }
 
 Status WriteText(const HfDirectory& hf, const std::string& name, const ConvertOptions& options) {
   GgufWriter out;
-  out.SetString("general.architecture", "llama");
-  SetGeneral(out, name, options.text_type);
-  SetLlm(out, hf.config.llm);
+  WriteLlmConfig(out, name, options.text_type, hf.config.llm);
   MVLM_TRY(SetVocab(out, hf));
   MVLM_TRY(AddTensors(out, hf.weights, LlmTensors(hf.config.llm), options.text_type));
   return out.Write(options.out_dir + "/text.gguf");
 }
 
-void SetVision(GgufWriter& out, const HfConfig& config) {
-  // The width of CLIP's contrastive head, which is not in the file; readers of these files want the key.
-  constexpr uint32_t kProjectionDim = 768;
-  const VisionConfig& vision = config.vision;
-  out.SetString("clip.projector_type", ProjectorName(config.projector.type));
-  out.SetU32("clip.vision.image_size", U(vision.image_size));
-  out.SetU32("clip.vision.patch_size", U(vision.patch_size));
-  out.SetU32("clip.vision.embedding_length", U(vision.hidden));
-  out.SetU32("clip.vision.feed_forward_length", U(vision.intermediate));
-  out.SetU32("clip.vision.projection_dim", kProjectionDim);
-  out.SetU32("clip.vision.attention.head_count", U(vision.heads));
-  out.SetF32("clip.vision.attention.layer_norm_epsilon", vision.layer_norm_eps);
-  out.SetU32("clip.vision.block_count", U(vision.used_layers));
-  out.SetF32s("clip.vision.image_mean", config.image.mean);
-  out.SetF32s("clip.vision.image_std", config.image.std);
-  out.SetBool("clip.use_gelu", vision.activation == VisionActivation::kGelu);
-}
-
 Status WriteMmproj(const HfDirectory& hf, const std::string& name, const ConvertOptions& options) {
   GgufWriter out;
-  out.SetString("general.architecture", "clip");
-  out.SetBool("clip.has_text_encoder", false);
-  out.SetBool("clip.has_vision_encoder", true);
-  out.SetBool("clip.has_llava_projector", true);
-  SetGeneral(out, name, options.vision_type);
-  out.SetString("general.description", "image encoder for LLaVA");
-  SetVision(out, hf.config);
+  WriteMmprojConfig(out, name, options.vision_type, hf.config.image, hf.config.vision,
+                    hf.config.projector.type);
   const std::vector<TensorSpec> vision = VisionTensors(hf.config.vision, FfnNaming::kLegacySwapped);
   MVLM_TRY(AddTensors(out, hf.weights, vision, options.vision_type));
   MVLM_TRY(AddTensors(out, hf.weights, ProjectorTensors(hf.config.projector), options.vision_type));

@@ -81,13 +81,21 @@ void GgufWriter::SetF32s(std::string_view key, std::span<const float> values) {
 
 void GgufWriter::AddTensor(std::string_view name, DType type, std::vector<uint64_t> shape,
                            DataProvider data) {
+  AddStreamedTensor(name, type, std::move(shape), [data = std::move(data)](const ByteSink& sink) -> Status {
+    MVLM_ASSIGN(const std::vector<std::byte> bytes, data());
+    return sink(bytes);
+  });
+}
+
+void GgufWriter::AddStreamedTensor(std::string_view name, DType type, std::vector<uint64_t> shape,
+                                   DataStream stream) {
   MVLM_CHECK(names_.insert(fmt::format("tensor {}", name)).second, "{} is added twice", name);
   MVLM_CHECK(!shape.empty() && shape.size() <= kGgufMaxDimensions, "{} has {} dimensions", name,
              shape.size());
   std::optional<uint64_t> size = RowBytes(type, shape.back());
   for (size_t i = 0; i + 1 < shape.size() && size; ++i) size = CheckedMul(*size, shape[i]);
   MVLM_CHECK(size.has_value(), "{}: {} columns as {}", name, shape.back(), DTypeName(type));
-  tensors_.push_back({std::string(name), type, std::move(shape), *size, std::move(data)});
+  tensors_.push_back({std::string(name), type, std::move(shape), *size, std::move(stream)});
 }
 
 Status GgufWriter::Write(const std::string& path) const {
@@ -111,10 +119,11 @@ Status GgufWriter::Write(const std::string& path) const {
   MVLM_TRY(file.Write(header));
   MVLM_TRY(Pad(file));
   for (const Tensor& tensor : tensors_) {
-    MVLM_ASSIGN(const std::vector<std::byte> data, tensor.data());
-    MVLM_CHECK(data.size() == tensor.size, "{}: wanted {} bytes, found {}", tensor.name, tensor.size,
-               data.size());
-    MVLM_TRY(file.Write(data.data(), data.size()));
+    const uint64_t begin = file.bytes_written();
+    MVLM_TRY(tensor.stream(
+        [&file](std::span<const std::byte> bytes) { return file.Write(bytes.data(), bytes.size()); }));
+    const uint64_t size = file.bytes_written() - begin;
+    MVLM_CHECK(size == tensor.size, "{}: wanted {} bytes, found {}", tensor.name, tensor.size, size);
     MVLM_TRY(Pad(file));
   }
   return file.Commit();

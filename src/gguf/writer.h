@@ -1,6 +1,6 @@
 // GgufWriter: collects metadata and tensor descriptions, then writes a GGUF version 3 file in one pass.
-// Tensor data is asked for when its turn comes, so that only one tensor is in memory at a time, and the file
-// appears under its name only when it is complete.
+// Tensor data is asked for when its turn comes, so that at most one tensor is in memory at a time, and the
+// file appears under its name only when it is complete.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,12 @@ class GgufWriter {
   using DataProvider = std::function<Result<std::vector<std::byte>>()>;
   void AddTensor(std::string_view name, DType type, std::vector<uint64_t> shape, DataProvider data);
 
+  // The same for data that should not be in memory at once: `stream` calls the sink as often as it likes and
+  // passes on its error, if any.
+  using ByteSink = std::function<Status(std::span<const std::byte>)>;
+  using DataStream = std::function<Status(const ByteSink&)>;
+  void AddStreamedTensor(std::string_view name, DType type, std::vector<uint64_t> shape, DataStream stream);
+
   // Alignment 32. Errors are the disk's or a data provider's; no file is left behind then.
   Status Write(const std::string& path) const;
 
@@ -43,7 +49,7 @@ class GgufWriter {
     DType type;
     std::vector<uint64_t> shape;
     uint64_t size;
-    DataProvider data;
+    DataStream stream;
   };
   void BeginEntry(std::string_view key, GgufType type);
   void BeginArray(std::string_view key, GgufType element_type, uint64_t count);

@@ -47,6 +47,49 @@ TEST(Convert, ConvertedDirectoriesGiveTheReferencesGreedyIds) {
   }
 }
 
+TEST(Synth, InspectAndRunTakeTheFiles) {
+  const TemporaryDirectory directory;
+  const ProcessResult made =
+      Process::Run({"synth", "--size", "mini", "--type", "q8_0", "-o", directory.Path("out")});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const std::string text = directory.Path("out/text.gguf");
+  const std::string mmproj = directory.Path("out/mmproj.gguf");
+  EXPECT_EQ(Process::Run({"inspect", text}).exit_code, 0);
+  EXPECT_EQ(Process::Run({"inspect", mmproj}).exit_code, 0);
+  const nlohmann::json answer =
+      Json(Process::Run({"run", "-m", text, "--mmproj", mmproj, "--image", Path("image_336.png"), "-p",
+                         "What?", "-n", "3", "--json"}));
+  EXPECT_GE(answer["ids"].size(), 1u);
+}
+
+TEST(Synth, BadInputIsNamed) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  ExpectRefusal(Process::Run({"synth", "--size", "2b", "-o", out}), "2b");
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--type", "q9", "-o", out}), "q9");
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "-o", "/proc/nowhere"}), "/proc/nowhere");
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(Bench, JsonOfAModelMadeForIt) {
+  const TemporaryDirectory directory;
+  const nlohmann::json json =
+      Json(Process::Run({"bench", "--size", "mini", "--quant", "q8_0", "--repeats", "1", "--depths", "0",
+                         "--threads", "1", "--json", "--svg", directory.Path("roofline.svg")}));
+  for (const char* key : {"encode_s", "prompt_tok_s", "decode_tok_s", "first_token_s", "peak_rss_bytes"}) {
+    EXPECT_GT(json[key], 0) << key;
+  }
+  for (const char* key : {"encode", "prompt", "decode"}) EXPECT_GT(json["fractions"][key], 0) << key;
+  EXPECT_TRUE(Slurp(directory.Path("roofline.svg")).ends_with("</svg>\n"));
+}
+
+TEST(Bench, BadInputIsNamed) {
+  ExpectRefusal(Process::Run({"bench", "--size", "2b"}), "2b");
+  ExpectRefusal(Process::Run({"bench", "--size", "mini", "--quant", "q9"}), "q9");
+  ExpectRefusal(Process::Run({"bench", "--size", "mini", "-m", "x.gguf"}), "--size");
+  ExpectRefusal(Process::Run({"bench", "-m", "no.gguf", "--mmproj", "no.gguf"}), "no.gguf");
+}
+
 TEST(Convert, BadInputIsRefusedAndLeavesNothing) {
   const TemporaryDirectory directory;
   std::filesystem::copy(Path("nano-ldpv2/hf"), directory.Path("hf"));

@@ -1,0 +1,249 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "bench/ceilings.h"
+#include "bench/child_process.h"
+#include "bench/counts.h"
+#include "bench/report.h"
+#include "bench/roofline.h"
+#include "bench/runner.h"
+#include "bench/sample_picture.h"
+#include "bench/temporary_directory.h"
+#include "image/decode.h"
+#include "schema/tensors.h"
+#include "synth/synth.h"
+
+namespace mobilevlm::bench {
+namespace {
+
+// What a file of these tensors would list: matrices as `matrices`, the output as `output`.
+std::vector<GgufTensor> Tensors(const std::vector<TensorSpec>& specs, DType matrices, DType output) {
+  std::vector<GgufTensor> tensors;
+  for (const TensorSpec& spec : specs) {
+    const DType type = spec.storage == TensorStorage::kFloat  ? DType::kF32
+                       : spec.storage == TensorStorage::kHalf ? DType::kF16
+                       : spec.hf_name == "lm_head.weight"     ? output
+                                                              : matrices;
+    tensors.push_back({spec.gguf_name, type, spec.shape, {}});
+  }
+  return tensors;
+}
+
+// MobileVLM V2 1.7B; the wanted numbers are those of the published measurements, by independent calculation.
+class CountsTest : public ::testing::Test {
+ protected:
+  const ModelSize size_ = FindModelSize("1.7b").value();
+};
+
+TEST_F(CountsTest, OneImageIs374GigaOperations) {
+  const EncodeOperations count = CountEncode(size_.vision, size_.projector());
+  EXPECT_NEAR(count.matrices / 1e9, 334, 1.5);
+  EXPECT_NEAR(count.attention / 1e9, 31, 0.6);
+  EXPECT_NEAR(count.projector / 1e9, 7.25, 0.02);  // 576 rows through both linears
+  EXPECT_NEAR(count.total() / 1e9, 374, 1.5);
+}
+
+TEST_F(CountsTest, APromptOf190Is472GigaOperations) {
+  EXPECT_NEAR(CountText(size_.llm, 0, 190) / 1e9, 472, 0.6);
+}
+
+TEST_F(CountsTest, APromptIsTheSumOfItsPositions) {
+  constexpr int kPositions = 20;
+  const double logits = 2.0 * size_.llm.hidden * size_.llm.vocab;
+  double sum = 0;
+  for (int i = 0; i < kPositions; ++i) sum += CountText(size_.llm, i, 1) - logits;
+  EXPECT_DOUBLE_EQ(CountText(size_.llm, 0, kPositions) - logits, sum);
+}
+
+TEST_F(CountsTest, ATokenReads747MegabytesAtQ4AndItsKeysAndValues) {
+  const auto specs = LlmTensors(size_.llm);
+  // llama.cpp's Q4_0 files keep the output in Q6_K.
+  EXPECT_NEAR(static_cast<double>(DecodeWeightBytes(Tensors(specs, DType::kQ4_0, DType::kQ6_K))) / 1e6, 747.8,
+              0.5);
+  EXPECT_NEAR(static_cast<double>(DecodeWeightBytes(Tensors(specs, DType::kQ4_0, DType::kQ4_0))) / 1e6, 731,
+              0.5);
+  EXPECT_EQ(KvBytesPerPosition(size_.llm, DType::kF16), 192u * 1024);
+  EXPECT_EQ(KvBytesPerPosition(size_.llm, DType::kF32), 384u * 1024);
+}
+
+TEST_F(CountsTest, TheMainTypeIsThatOfMostBytes) {
+  const auto text = Tensors(LlmTensors(size_.llm), DType::kQ4_0, DType::kQ6_K);
+  EXPECT_EQ(MainType(text), DType::kQ4_0);
+  EXPECT_EQ(MainType(Tensors(VisionTensors(size_.vision), DType::kF16, DType::kF16)), DType::kF16);
+  EXPECT_EQ(MainType({}), DType::kF32);
+}
+
+TEST(Ceilings, AreThoseOfAComputer) {
+  constexpr uint64_t kSmallBuffer = 8 << 20;
+  const Ceilings c = MeasureCeilings(1, kSmallBuffer).value();
+  EXPECT_EQ(c.threads, 1);
+  EXPECT_GT(c.fp32_gflops, 0.5);
+  EXPECT_LT(c.fp32_gflops, 2000);
+  EXPECT_GT(c.int8_gops, 0.5);
+  EXPECT_GT(c.read_gbs, 0.2);
+  EXPECT_FALSE(c.fp32_method.empty() || c.int8_method.empty() || c.read_method.empty());
+}
+
+TEST(Ceilings, BestTakesTheBetterAndJudgesTheRatioAnew) {
+  Ceilings a, b;
+  a.fp32_gflops = 100, a.int8_gops = 150, a.read_gbs = 9;
+  b.fp32_gflops = 60, b.int8_gops = 400, b.read_gbs = 10;
+  a.failed_probe = "ratio";
+  const Ceilings best = Ceilings::Best(a, b);
+  EXPECT_EQ(best.fp32_gflops, 100);
+  EXPECT_EQ(best.int8_gops, 400);
+  EXPECT_EQ(best.read_gbs, 10);
+  EXPECT_EQ(best.failed_probe, "");  // 4.0 is right everywhere
+}
+
+TEST(Series, MedianAndSpread) {
+  EXPECT_EQ((Series{{3, 1, 2}}).median(), 2);
+  EXPECT_EQ((Series{{4, 1, 2, 3}}).median(), 2.5);
+  EXPECT_EQ((Series{{3, 1, 2}}).least(), 1);
+  EXPECT_EQ((Series{{3, 1, 2}}).most(), 3);
+  EXPECT_EQ(Series{}.median(), 0);
+}
+
+// Round numbers, so that every quotient can be checked by head.
+Report RoundReport() {
+  Report r;
+  r.cpu = "a <CPU>";
+  r.ceilings.int8_gops = 1000, r.ceilings.fp32_gflops = 250, r.ceilings.read_gbs = 20;
+  r.text_type = DType::kQ4_0, r.vision_type = DType::kF16;
+  r.encode_operations.matrices = 250e9;
+  r.encode_bytes = 500000000;
+  r.prompt_operations = 400e9;
+  r.decode_weight_bytes = 968000000;
+  r.kv_bytes_per_position = 1000000;
+  r.decode_operations = 2e9;
+  r.prompt_positions = 100;
+  r.latency.encode.seconds = {2, 1, 4};
+  r.latency.prompt.seconds = {0.5};
+  r.latency.headline = {0, {{3.2}}};     // 64 tokens: 20 tok/s at a mean depth of 32: 1 GB each
+  r.latency.deeper = {{1000, {{6.4}}}};  // 10 tok/s, 2 GB each
+  r.first_token.seconds = {1.5};
+  r.peak_rss_bytes = 1100000000;
+  return r;
+}
+
+TEST(ReportTest, FractionsAreOfTheRightCeiling) {
+  const Report r = RoundReport();
+  EXPECT_DOUBLE_EQ(r.encode_s(), 2);
+  EXPECT_DOUBLE_EQ(r.encode_fraction(), 0.5);  // 125 of 250: an f16 tower, so fp32
+  EXPECT_DOUBLE_EQ(r.prompt_tok_s(), 200);
+  EXPECT_DOUBLE_EQ(r.prompt_fraction(), 0.8);  // 800 of 1000: quantised, so int8
+  EXPECT_DOUBLE_EQ(r.decode_tok_s(), 20);
+  EXPECT_DOUBLE_EQ(r.decode_fraction(), 1.0);
+  EXPECT_DOUBLE_EQ(r.DecodeFraction(r.latency.deeper[0]), 1.0);
+}
+
+TEST(ReportTest, JsonHasThePromisedKeys) {
+  const auto json = nlohmann::json::parse(ToJson(RoundReport()));
+  for (const char* key : {"int8_gops", "fp32_gflops", "read_gbs"}) EXPECT_GT(json["ceilings"][key], 0) << key;
+  EXPECT_EQ(json["encode_s"], 2);
+  EXPECT_EQ(json["prompt_tok_s"], 200);
+  EXPECT_EQ(json["decode_tok_s"], 20);
+  EXPECT_EQ(json["first_token_s"], 1.5);
+  EXPECT_EQ(json["peak_rss_bytes"], 1100000000);
+  EXPECT_EQ(json["fractions"]["encode"], 0.5);
+  EXPECT_EQ(json["fractions"]["prompt"], 0.8);
+  EXPECT_EQ(json["fractions"]["decode"], 1.0);
+  EXPECT_EQ(json["depths"].size(), 2u);
+  EXPECT_EQ(json["stages"]["encode"]["most_s"], 4);
+}
+
+TEST(ReportTest, AFailedProbeIsSeenInTableAndJson) {
+  Report r = RoundReport();
+  EXPECT_EQ(ToTable(r).find("FAILED PROBE"), std::string::npos);
+  r.ceilings.failed_probe = "too slow";
+  EXPECT_NE(ToTable(r).find("FAILED PROBE: too slow"), std::string::npos);
+  EXPECT_EQ(nlohmann::json::parse(ToJson(r))["ceilings"]["failed_probe"], "too slow");
+}
+
+TEST(Roofline, EscapesNamesAndShowsEveryStep) {
+  const std::string svg = RooflineSvg(RoundReport());
+  EXPECT_EQ(svg.find("<CPU>"), std::string::npos);
+  for (const char* text : {"a &lt;CPU&gt;", "image encode, 2.00 s", "prompt of 100, 200 tok/s",
+                           "decode, 20.0 tok/s", "0.50 of its roof", "int8 1000 GOP/s", "memory 20.0 GB/s"}) {
+    EXPECT_NE(svg.find(text), std::string::npos) << text;
+  }
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+  EXPECT_EQ(svg.find("inf"), std::string::npos);
+}
+
+TEST(ChildProcess, OutputTimeAndFailures) {
+  const auto result = RunProcess({"/bin/sh", "-c", "sleep 0.1; echo out; echo err >&2"});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->output, "out\n");
+  EXPECT_GE(result->first_output_s, 0.1);
+  EXPECT_EQ(RunProcess({"/bin/sh", "-c", "echo out; echo first >&2; echo why >&2; exit 2"}).error().message,
+            "/bin/sh failed: why");
+  EXPECT_EQ(RunProcess({"/bin/true"}).error().message, "/bin/true printed nothing");
+  EXPECT_NE(RunProcess({"/no/such/program"}).error().message.find("cannot start"), std::string::npos);
+}
+
+TEST(TemporaryDirectoryTest, IsGoneAfterwards) {
+  std::string path;
+  {
+    TemporaryDirectory directory = TemporaryDirectory::Create().value();
+    const TemporaryDirectory moved = std::move(directory);
+    path = moved.path();
+    std::filesystem::create_directory(path + "/inner");
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(SamplePictureTest, SurvivesItsJpeg) {
+  const Image picture = SamplePicture();
+  const std::string jpeg = EncodeJpeg(picture).value();
+  const auto decoded = DecodeImage(std::as_bytes(std::span(jpeg)), "sample");
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->width, 640);
+  EXPECT_EQ(decoded->height, 488);
+  double difference = 0;
+  for (size_t i = 0; i < picture.rgb.size(); ++i) difference += std::abs(picture.rgb[i] - decoded->rgb[i]);
+  EXPECT_LT(difference / static_cast<double>(picture.rgb.size()), 8);
+}
+
+// The whole of it on a model that is small enough for a test.
+TEST(RunnerTest, MeasuresAMiniModel) {
+  const TemporaryDirectory directory = TemporaryDirectory::Create().value();
+  SynthOptions synth;
+  synth.size = FindModelSize("mini").value();
+  synth.text_type = DType::kQ8_0;
+  synth.threads = 1;
+  synth.out_dir = directory.path();
+  ASSERT_TRUE(SynthesizeModel(synth));
+
+  BenchOptions options;
+  options.load.text = directory.path() + "/text.gguf";
+  options.load.mmproj = directory.path() + "/mmproj.gguf";
+  options.load.threads = 1;
+  options.latency.repeats = 2;
+  options.latency.depths = {200, 100000};
+  options.processes = false;
+  const auto report = RunBench(options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->prompt_positions, kPromptTextPositions + 36);
+  EXPECT_EQ(report->latency.encode.seconds.size(), 2u);
+  ASSERT_EQ(report->latency.deeper.size(), 1u);
+  EXPECT_EQ(report->latency.deeper[0].depth, 200);
+  for (const double fraction :
+       {report->encode_fraction(), report->prompt_fraction(), report->decode_fraction()}) {
+    EXPECT_GT(fraction, 0);
+  }
+  const auto peak = MeasurePeakMemory(options.load);
+  ASSERT_TRUE(peak) << peak.error().message;
+  EXPECT_GT(*peak, report->file_bytes);
+  EXPECT_LT(*peak, 1u << 30);
+
+  options.load.context = 100;
+  EXPECT_NE(RunBench(options).error().message.find("the benchmark needs a context of 146 positions"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace mobilevlm::bench

@@ -1,0 +1,56 @@
+// The result of a benchmark, and the three ways to read it: a table, JSON, and a roofline picture.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "bench/ceilings.h"
+#include "bench/counts.h"
+#include "bench/latency.h"
+#include "mobilevlm/mobilevlm.h"
+#include "tensor/dtype.h"
+
+namespace mobilevlm::bench {
+
+struct Report {
+  std::string cpu;
+  ModelInfo model;
+  Ceilings ceilings;
+
+  // Of the model, by counts.h.
+  DType text_type = DType::kF32, vision_type = DType::kF32;  // of most of the weights
+  uint64_t file_bytes = 0;                                   // both files
+  EncodeOperations encode_operations;
+  uint64_t encode_bytes = 0;  // weights that one picture reads
+  double prompt_operations = 0;
+  uint64_t decode_weight_bytes = 0;  // that one token reads
+  uint64_t kv_bytes_per_position = 0;
+  double decode_operations = 0;  // of the token in the middle of the headline's
+
+  int prompt_positions = 0;
+  Latency latency;
+  Series first_token;           // a whole process, from its start
+  uint64_t peak_rss_bytes = 0;  // of a process that loads, encodes, prompts and decodes; 0: not measured
+
+  double encode_s() const { return latency.encode.median(); }
+  double prompt_tok_s() const;
+  double decode_tok_s() const { return DecodeTokS(latency.headline); }
+  static double DecodeTokS(const DepthSeries& series);
+
+  // Operations per second, 10^9, that the arithmetic of the step could reach: int8 for quantised weights.
+  double EncodePeak() const;
+  double PromptPeak() const;
+  // Bytes that the token in the middle of a series reads.
+  double DecodeBytes(const DepthSeries& series) const;
+
+  // What was reached, of the ceiling; 0 to 1 up to noise.
+  double encode_fraction() const;
+  double prompt_fraction() const;
+  double decode_fraction() const { return DecodeFraction(latency.headline); }
+  double DecodeFraction(const DepthSeries& series) const;
+};
+
+std::string ToTable(const Report& report);
+std::string ToJson(const Report& report);
+
+}  // namespace mobilevlm::bench

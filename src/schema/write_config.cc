@@ -1,0 +1,91 @@
+#include "schema/write_config.h"
+
+#include "base/check.h"
+
+namespace mobilevlm {
+namespace {
+
+uint32_t U(int value) { return static_cast<uint32_t>(value); }
+
+// Values of general.file_type, as GGUF tools print them.
+uint32_t FileType(DType matrices) {
+  switch (matrices) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return 1;
+    case DType::kQ4_0:
+      return 2;
+    case DType::kQ4_1:
+      return 3;
+    case DType::kQ8_0:
+      return 7;
+    case DType::kQ5_0:
+      return 8;
+    case DType::kQ5_1:
+      return 9;
+    case DType::kQ2_K:
+      return 10;
+    case DType::kQ3_K:
+      return 12;
+    case DType::kQ4_K:
+      return 15;
+    case DType::kQ5_K:
+      return 17;
+    case DType::kQ6_K:
+      return 18;
+    case DType::kBF16:
+      return 32;
+  }
+  MVLM_CHECK(false, "no file type for type number {}", static_cast<uint32_t>(matrices));
+  return 0;
+}
+
+void WriteGeneral(GgufWriter& out, std::string_view name, DType matrices) {
+  out.SetString("general.name", name);
+  out.SetU32("general.file_type", FileType(matrices));
+  if (GetDTypeInfo(matrices).block_size > 1) out.SetU32("general.quantization_version", 2);
+}
+
+}  // namespace
+
+void WriteLlmConfig(GgufWriter& out, std::string_view name, DType matrices, const LlmConfig& llm) {
+  out.SetString("general.architecture", "llama");
+  WriteGeneral(out, name, matrices);
+  out.SetU32("llama.context_length", U(llm.context));
+  out.SetU32("llama.embedding_length", U(llm.hidden));
+  out.SetU32("llama.block_count", U(llm.layers));
+  out.SetU32("llama.feed_forward_length", U(llm.intermediate));
+  out.SetU32("llama.attention.head_count", U(llm.heads));
+  out.SetU32("llama.attention.head_count_kv", U(llm.kv_heads));
+  out.SetF32("llama.attention.layer_norm_rms_epsilon", llm.rms_eps);
+  out.SetU32("llama.rope.dimension_count", U(llm.head_dim));
+  out.SetF32("llama.rope.freq_base", llm.rope_base);
+  out.SetU32("llama.vocab_size", U(llm.vocab));
+}
+
+void WriteMmprojConfig(GgufWriter& out, std::string_view name, DType matrices, const ImageConfig& image,
+                       const VisionConfig& vision, ProjectorType projector) {
+  // The width of CLIP's contrastive head, which is not in the file; readers of these files want the key.
+  constexpr uint32_t kProjectionDim = 768;
+  out.SetString("general.architecture", "clip");
+  out.SetBool("clip.has_text_encoder", false);
+  out.SetBool("clip.has_vision_encoder", true);
+  out.SetBool("clip.has_llava_projector", true);
+  WriteGeneral(out, name, matrices);
+  out.SetString("general.description", "image encoder for LLaVA");
+  out.SetString("clip.projector_type", ProjectorName(projector));
+  out.SetU32("clip.vision.image_size", U(vision.image_size));
+  out.SetU32("clip.vision.patch_size", U(vision.patch_size));
+  out.SetU32("clip.vision.embedding_length", U(vision.hidden));
+  out.SetU32("clip.vision.feed_forward_length", U(vision.intermediate));
+  out.SetU32("clip.vision.projection_dim", kProjectionDim);
+  out.SetU32("clip.vision.attention.head_count", U(vision.heads));
+  out.SetF32("clip.vision.attention.layer_norm_epsilon", vision.layer_norm_eps);
+  out.SetU32("clip.vision.block_count", U(vision.used_layers));
+  out.SetF32s("clip.vision.image_mean", image.mean);
+  out.SetF32s("clip.vision.image_std", image.std);
+  out.SetBool("clip.use_gelu", vision.activation == VisionActivation::kGelu);
+}
+
+}  // namespace mobilevlm
