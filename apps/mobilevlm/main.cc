@@ -54,12 +54,14 @@ int Main(int argc, char** argv) {
   Status status;
   AddRunCommand(app, status);
   AddChatCommand(app, status);
-  AddEvalCommand(app, status);
   AddInspectCommand(app, status);
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
+#if defined(MOBILEVLM_WORLD)
+  AddEvalCommand(app, status);
   AddWorldCommand(app, status);
+#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

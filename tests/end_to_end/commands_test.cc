@@ -97,6 +97,7 @@ TEST(Tokenize, EveryCaseOfTheReferenceFromBothKindsOfVocabulary) {
   }
 }
 
+#if defined(MOBILEVLM_WORLD)
 TEST(World, TheSameCallWritesTheSameFiles) {
   const TemporaryDirectory directory;
   for (const std::string name : {"a", "b"}) {
@@ -125,6 +126,7 @@ TEST(EvalWorld, ScoresEveryKindWithAndWithoutThePicture) {
   EXPECT_EQ(presence.at("chance"), 0.5);
   ExpectRefusal(Process::Run({"eval", "world", "--kind", "smell"}), "smell");
 }
+#endif
 
 // What scripts/demo shows: the bundled model, found without -m, says what it knows and answers rightly.
 TEST(BundledModel, AnswersTheDemosQuestions) {
