@@ -1,5 +1,5 @@
-// NEON as every 64-bit ARM has it: 4 lanes, fused multiply-add, conversion of halves; a register tile of
-// 12 x 8.
+// NEON as every 64-bit ARM has it: 4 lanes, fused multiply-add, conversion of halves; a register tile
+// of 8 x 8.
 #include <arm_neon.h>
 
 #include "kernels/simd/matrix-inl.h"
@@ -12,7 +12,7 @@ namespace {
 struct Neon {
   using F = float32x4_t;
   static constexpr size_t kLanes = 4;
-  static constexpr size_t kMaxRows = 12;
+  static constexpr size_t kMaxRows = 8;  // of 12 rows gcc keeps some sums in memory
 
   static F Load(const float* p, All) { return vld1q_f32(p); }
   static F Load(const float* p, Some part) {

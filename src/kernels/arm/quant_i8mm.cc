@@ -24,10 +24,12 @@ inline Weights8 LoadWeights(const uint8_t* group, size_t quad) {
 // Eight inputs of two rows; q is at the first row, its next group of inputs `group` bytes on. A row that is
 // alone is read alone, the other one is zeros.
 inline int8x16_t LoadRows(const int8_t* q, size_t group, bool alone) {
-  int32x2_t first = vdup_n_s32(0), second = vdup_n_s32(0);
+  int64_t first = 0, second = 0;
   __builtin_memcpy(&first, q, alone ? 4 : 8);
   __builtin_memcpy(&second, q + group, alone ? 4 : 8);
-  return vreinterpretq_s8_s32(vcombine_s32(vzip1_s32(first, second), vzip2_s32(first, second)));
+  const int32x4_t low = vreinterpretq_s32_s64(vsetq_lane_s64(first, vdupq_n_s64(0), 0));
+  const int32x4_t high = vreinterpretq_s32_s64(vsetq_lane_s64(second, vdupq_n_s64(0), 0));
+  return vreinterpretq_s8_s32(vzip1q_s32(low, high));
 }
 
 // kRows rows from row `first` on, times one unpacked panel: the chain of kernels/quant_kernels.h.
@@ -45,6 +47,7 @@ void MatrixTile(const UnpackedPanel& panel, size_t k, const QuantisedRows& x, si
 #pragma GCC unroll 4
       for (auto& quad : pair) quad[0] = quad[1] = vdupq_n_s32(0);
     }
+#pragma GCC unroll 1  // more, and gcc runs out of registers
     for (size_t eight = 0; eight < 4 / kSubs; ++eight, weights += 2 * kPackedGroup, q += 8 * rows) {
       int8x16_t values[kPairs];
 #pragma GCC unroll 3
