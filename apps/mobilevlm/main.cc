@@ -26,14 +26,16 @@ int Main(int argc, char** argv) {
   Status status;
   AddRunCommand(app, status);
   AddChatCommand(app, status);
-  AddEvalCommand(app, status);
   AddInspectCommand(app, status);
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
+#if defined(MOBILEVLM_WORLD)
+  AddEvalCommand(app, status);
   AddWorldCommand(app, status);
+#endif
   int code = RunCommandLine(app, argc, argv, status);
   if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     code = ReportError(app, "cannot write to standard output");

@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace mobilevlm {
@@ -34,6 +36,11 @@ std::vector<Candidate> Candidates() {
   all.push_back({&kAvx2Kernels, avx2});
   all.push_back({&kAvx512Kernels, avx512});
   all.push_back({&kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni")});
+#elif defined(__aarch64__)
+  const bool dotprod = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  all.push_back({&kNeonKernels, true});
+  all.push_back({&kDotprodKernels, dotprod});
+  all.push_back({&kI8mmKernels, dotprod && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0});
 #endif
   return all;
 }

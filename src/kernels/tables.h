@@ -14,6 +14,13 @@ extern const KernelTable kAvx512Kernels;      // needs AVX-512 F, BW, DQ, VL bes
 extern const KernelTable kAvx512VnniKernels;  // and AVX-512 VNNI
 extern const QuantKernels kAvx2QuantKernels;
 extern const QuantKernels kAvx512VnniQuantKernels;
+#elif defined(__aarch64__)
+extern const KernelTable kNeonKernels;     // any 64-bit ARM
+extern const KernelTable kDotprodKernels;  // integers by SDOT
+extern const KernelTable kI8mmKernels;     // and by SMMLA
+extern const QuantKernels kNeonQuantKernels;
+extern const QuantKernels kDotprodQuantKernels;
+extern const QuantKernels kI8mmQuantKernels;
 #endif
 
 }  // namespace mobilevlm

@@ -176,6 +176,7 @@ TEST(Tokenize, EveryCaseOfTheReferenceFromBothKindsOfVocabulary) {
   }
 }
 
+#if defined(MOBILEVLM_WORLD)
 TEST(World, TheSameCallWritesTheSameFiles) {
   const TemporaryDirectory directory;
   for (const std::string name : {"a", "b"}) {
@@ -214,6 +215,7 @@ TEST(EvalWorld, CtrlCEndsCleanly) {
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_NE(result.err.find("interrupted"), std::string::npos) << result.err;
 }
+#endif
 
 // What scripts/demo shows: the bundled model, found without -m, says what it knows and answers rightly.
 TEST(BundledModel, AnswersTheDemosQuestions) {

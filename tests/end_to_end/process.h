@@ -66,7 +66,9 @@ class Process {
         ::setrlimit(RLIMIT_AS, &limit);
       }
       for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
-      std::vector<char*> argv{const_cast<char*>(MOBILEVLM_EXECUTABLE)};
+      std::vector<char*> argv;
+      if (MOBILEVLM_EMULATOR[0] != '\0') argv.push_back(const_cast<char*>(MOBILEVLM_EMULATOR));
+      argv.push_back(const_cast<char*>(MOBILEVLM_EXECUTABLE));
       for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
       argv.push_back(nullptr);
       ::execv(argv[0], argv.data());
