@@ -8,6 +8,7 @@
 
 #include "answer_log.h"
 #include "base/progress.h"
+#include "base/units.h"
 #include "batch_input.h"
 #include "engine/picture.h"
 

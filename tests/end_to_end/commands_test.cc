@@ -65,9 +65,9 @@ TEST(Synth, InspectAndRunTakeTheFiles) {
 TEST(Synth, BadInputIsNamed) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
-  ExpectRefusal(Process::Run({"synth", "--size", "2b", "-o", out}), "2b");
-  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--type", "q9", "-o", out}), "q9");
-  ExpectRefusal(Process::Run({"synth", "--size", "mini", "-o", "/proc/nowhere"}), "/proc/nowhere");
+  ExpectRefusal(Process::Run({"synth", "--size", "2b", "-o", out}), {"2b"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--type", "q9", "-o", out}), {"q9"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "-o", "/proc/nowhere"}), {"/proc/nowhere"});
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
@@ -84,10 +84,10 @@ TEST(Bench, JsonOfAModelMadeForIt) {
 }
 
 TEST(Bench, BadInputIsNamed) {
-  ExpectRefusal(Process::Run({"bench", "--size", "2b"}), "2b");
-  ExpectRefusal(Process::Run({"bench", "--size", "mini", "--quant", "q9"}), "q9");
-  ExpectRefusal(Process::Run({"bench", "--size", "mini", "-m", "x.gguf"}), "--size");
-  ExpectRefusal(Process::Run({"bench", "-m", "no.gguf", "--mmproj", "no.gguf"}), "no.gguf");
+  ExpectRefusal(Process::Run({"bench", "--size", "2b"}), {"2b"});
+  ExpectRefusal(Process::Run({"bench", "--size", "mini", "--quant", "q9"}), {"q9"});
+  ExpectRefusal(Process::Run({"bench", "--size", "mini", "-m", "x.gguf"}), {"--size"});
+  ExpectRefusal(Process::Run({"bench", "-m", "no.gguf", "--mmproj", "no.gguf"}), {"no.gguf"});
 }
 
 TEST(Convert, BadInputIsRefusedAndLeavesNothing) {
