@@ -25,14 +25,26 @@ void Pause() {
 ThreadPool::ThreadPool(int threads)
     : shares_(static_cast<size_t>(
           threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())))) {
-  try {
-    for (size_t i = 1; i < shares_.size(); ++i) workers_.emplace_back([this, i] { WorkerLoop(i); });
-  } catch (const std::system_error&) {
-    // The system gives no more threads: those that are there take the shares of the others too.
-  }
+  // Where the system gives no more threads, half of what it gave is kept: at the limit nothing would be left
+  // to work with. Those that are there take the shares of the others too.
+  for (size_t workers = shares_.size() - 1; !Start(workers); workers = (workers_.size() + 1) / 2) Stop();
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+bool ThreadPool::Start(size_t workers) {
+  stop_ = false;
+  workers_.clear();
+  try {
+    const uint64_t seen = generation_.load();
+    for (size_t i = 1; i <= workers; ++i) workers_.emplace_back([this, i, seen] { WorkerLoop(i, seen); });
+  } catch (const std::system_error&) {
+    return workers_.empty();  // not even one: the caller works alone
+  }
+  return true;
+}
+
+void ThreadPool::Stop() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -49,8 +61,7 @@ void ThreadPool::RunItems(size_t thread) {
   }
 }
 
-void ThreadPool::WorkerLoop(size_t thread) {
-  uint64_t seen = 0;
+void ThreadPool::WorkerLoop(size_t thread, uint64_t seen) {
   for (;;) {
     for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) Pause();
     if (generation_.load(std::memory_order_acquire) == seen) {

@@ -52,7 +52,9 @@ class ThreadPool {
     size_t end = 0;
   };
 
-  void WorkerLoop(size_t thread);
+  bool Start(size_t workers);  // false: the system gave fewer, and those run
+  void Stop();                 // joins them; how many there were stays readable
+  void WorkerLoop(size_t thread, uint64_t seen);
   void RunItems(size_t thread);
 
   struct Free {

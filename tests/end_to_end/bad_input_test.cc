@@ -210,7 +210,7 @@ TEST_F(BadInput, Flags) {
   ExpectRefusal(Ask(Text(), Mmproj(), Picture(), {"stray"}), {"stray"});
   ExpectRefusal(Process::Run({}), {"subcommand"});
   ExpectRefusal(Process::Run({"no-such-command"}), {"no-such-command"});
-  ExpectRefusal(Process::Run({"run"}), {"--prompt"});
+  ExpectRefusal(Process::Run({"run"}), {"-p", "question"});
 }
 
 // CLI11 alone would take -1 for 18446744073709551615, and anything beyond for the same.
