@@ -19,6 +19,8 @@ void AddInspectCommand(CLI::App& app, Status& status);
 void AddTokenizeCommand(CLI::App& app, Status& status);
 void AddTraceCommand(CLI::App& app, Status& status);
 void AddConvertCommand(CLI::App& app, Status& status);
+void AddImatrixCommand(CLI::App& app, Status& status);
+void AddQuantizeCommand(CLI::App& app, Status& status);
 void AddWorldCommand(CLI::App& app, Status& status);
 void AddEvalCommand(CLI::App& app, Status& status);
 

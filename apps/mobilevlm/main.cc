@@ -59,6 +59,8 @@ int Main(int argc, char** argv) {
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
+  AddQuantizeCommand(app, status);
+  AddImatrixCommand(app, status);
   AddWorldCommand(app, status);
   try {
     app.parse(argc, argv);
@@ -72,7 +74,10 @@ int Main(int argc, char** argv) {
     }
     return Report(error.what());
   }
-  if (!status) return Report(status.error().message);
+  if (!status) {
+    const int code = Report(status.error().message);
+    return Interrupted() ? kExitInterrupted : code;
+  }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return Report("cannot write to standard output");
   return Interrupted() ? kExitInterrupted : 0;
 }

@@ -1,6 +1,6 @@
 // GgufWriter: collects metadata and tensor descriptions, then writes a GGUF version 3 file in one pass.
-// Tensor data is asked for when its turn comes, so that only one tensor is in memory at a time, and the file
-// appears under its name only when it is complete.
+// Tensor data is asked for when its turn comes, so that at most one tensor is in memory at a time, and the
+// file appears under its name only when it is complete.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "gguf/format.h"
+#include "gguf/reader.h"
 #include "tensor/dtype.h"
 
 namespace mobilevlm {
@@ -29,10 +29,19 @@ class GgufWriter {
   void SetI32s(std::string_view key, std::span<const int32_t> values);
   void SetF32s(std::string_view key, std::span<const float> values);
 
+  // Any value, as a file had it.
+  void Set(std::string_view key, const GgufValue& value);
+
   // `shape` is outermost first, 1 to 4 extents; its last is whole blocks of `type`. `data` is called once
   // per Write and must give exactly the bytes that type and shape need.
   using DataProvider = std::function<Result<std::vector<std::byte>>()>;
   void AddTensor(std::string_view name, DType type, std::vector<uint64_t> shape, DataProvider data);
+
+  // The same for tensors that are too large to hold at once: `parts` hands its bytes to the sink, piece by
+  // piece, and passes the sink's Error on.
+  using Sink = std::function<Status(std::span<const std::byte>)>;
+  using PartsProvider = std::function<Status(const Sink&)>;
+  void AddTensorInParts(std::string_view name, DType type, std::vector<uint64_t> shape, PartsProvider parts);
 
   // Alignment 32. Errors are the disk's or a data provider's; no file is left behind then.
   Status Write(const std::string& path) const;
@@ -43,7 +52,7 @@ class GgufWriter {
     DType type;
     std::vector<uint64_t> shape;
     uint64_t size;
-    DataProvider data;
+    PartsProvider parts;
   };
   void BeginEntry(std::string_view key, GgufType type);
   void BeginArray(std::string_view key, GgufType element_type, uint64_t count);

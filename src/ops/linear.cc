@@ -137,6 +137,7 @@ void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<Lin
     MVLM_CHECK((w->packed != nullptr) == FindPackedFormat(w->type).has_value(), "{} weights, packed or not",
                DTypeName(w->type));
     quantised = quantised && w->packed != nullptr;
+    if (ctx.observer != nullptr) ctx.observer->Observe(*w, x);
   }
   if (quantised) return LinearQuantised(ctx, x, {parts.begin(), parts.size()});
   if (x.rows() == 0) return;
