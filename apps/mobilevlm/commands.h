@@ -22,6 +22,8 @@ void AddTraceCommand(CLI::App& app, Status& status);
 void AddConvertCommand(CLI::App& app, Status& status);
 void AddSynthCommand(CLI::App& app, Status& status);
 void AddBenchCommand(CLI::App& app, Status& status);
+void AddImatrixCommand(CLI::App& app, Status& status);
+void AddQuantizeCommand(CLI::App& app, Status& status);
 void AddWorldCommand(CLI::App& app, Status& status);
 void AddEvalCommand(CLI::App& app, Status& status);
 

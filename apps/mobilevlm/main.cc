@@ -30,6 +30,8 @@ int Main(int argc, char** argv) {
   AddTokenizeCommand(app, status);
   AddTraceCommand(app, status);
   AddConvertCommand(app, status);
+  AddQuantizeCommand(app, status);
+  AddImatrixCommand(app, status);
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
 #if defined(MOBILEVLM_WORLD)

@@ -1,11 +1,10 @@
 #include "convert/element_types.h"
 
 #include <cmath>
-#include <cstring>
+#include <limits>
 
 #include "base/check.h"
-#include "convert/quantize_q8_0.h"
-#include "tensor/half.h"
+#include "quantize/encode.h"
 
 namespace mobilevlm {
 namespace {
@@ -15,12 +14,13 @@ constexpr float kMaxF16 = 65504.0f;
 // The largest magnitude of one value that `type` can hold next to any other values.
 float Limit(DType type) {
   switch (type) {
-    case DType::kF16:
-      return kMaxF16;
+    case DType::kF32:
+    case DType::kBF16:
+      return std::numeric_limits<float>::max();
     case DType::kQ8_0:
       return kMaxF16 * 127;  // the scale is an F16
     default:
-      return std::numeric_limits<float>::max();
+      return kMaxF16;  // blocks hold at least their scale
   }
 }
 
@@ -37,25 +37,7 @@ Result<std::vector<std::byte>> EncodeTensor(DType type, std::span<const float> v
   const auto size = RowBytes(type, values.size());
   MVLM_CHECK(size.has_value(), "{}: {} values as {}", name, values.size(), DTypeName(type));
   std::vector<std::byte> bytes(*size);
-  switch (type) {
-    case DType::kF32:
-      std::memcpy(bytes.data(), values.data(), bytes.size());
-      break;
-    case DType::kF16:
-      for (size_t i = 0; i < values.size(); ++i) {
-        const f16_t half = F32ToF16(values[i]);
-        std::memcpy(bytes.data() + 2 * i, &half, 2);
-      }
-      break;
-    case DType::kQ8_0:
-      for (size_t i = 0; i < values.size(); i += 32) {
-        const BlockQ8_0 block = QuantizeBlockQ8_0(values.subspan(i).first<32>());
-        std::memcpy(bytes.data() + i / 32 * sizeof(block), &block, sizeof(block));
-      }
-      break;
-    default:
-      MVLM_CHECK(false, "{}: encoding as {}", name, DTypeName(type));
-  }
+  Encode(type, values.data(), values.size(), nullptr, bytes.data());
   return bytes;
 }
 

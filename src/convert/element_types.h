@@ -12,8 +12,8 @@
 
 namespace mobilevlm {
 
-// `values` as F32, F16 or Q8_0 (a whole number of blocks). NaN, infinity, or a value beyond the range of
-// F16 where that is asked for, is an Error that begins with `name`: the file would not mean what it says.
+// `values` (a whole number of blocks) as `type`. NaN, infinity, or a value beyond what the type surely holds
+// is an Error that begins with `name`: the file would not mean what it says.
 Result<std::vector<std::byte>> EncodeTensor(DType type, std::span<const float> values,
                                             const std::string& name);
 

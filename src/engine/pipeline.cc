@@ -14,6 +14,11 @@ Pipeline::Pipeline(const LoadedModel& model, int threads)
            .scratch = &linear_scratch_,
            .float_activations = model.float_activations} {}
 
+void Pipeline::SetObserver(LinearObserver* observer) {
+  const std::lock_guard lock(mutex_);
+  ctx_.observer = observer;
+}
+
 Image Pipeline::Preprocess(const Image& picture, ImageFit fit) const {
   const ImageMode mode = fit == ImageFit::kPad ? ImageMode::kPad : ImageMode::kCrop;
   return ResizeForModel(picture, model_.image.image_size, mode, model_.image.mean);

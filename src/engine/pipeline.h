@@ -18,6 +18,7 @@
 #include "engine/model.h"
 #include "image/image.h"
 #include "llm/kv_cache.h"
+#include "ops/linear.h"
 #include "ops/linear_scratch.h"
 #include "tensor/mat.h"
 
@@ -35,6 +36,9 @@ class Pipeline {
 
   const LoadedModel& model() const { return model_; }
   int threads() const { return pool_.threads(); }
+
+  // From now on `observer` sees the inputs of every matrix product; nullptr ends it.
+  void SetObserver(LinearObserver* observer);
 
   // What the model sees: [S, S, 3], S = image_size.
   Image Preprocess(const Image& picture, ImageFit fit) const;
@@ -62,9 +66,9 @@ class Pipeline {
   const LoadedModel& model_;
   ThreadPool pool_;
   LinearScratch linear_scratch_;  // guarded by mutex_, as what ctx_ is used for
-  const OpsContext ctx_;
 
   std::mutex mutex_;  // guards what follows, and the pool
+  OpsContext ctx_;
   VisionScratch vision_scratch_;
   ProjectorScratch projector_scratch_;
   LlmScratch llm_scratch_;

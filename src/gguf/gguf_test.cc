@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 
 #include "base/read_file.h"
@@ -116,6 +117,51 @@ TEST(Gguf, WhatIsWrittenIsRead) {
   EXPECT_THAT(file->FindTensor("conv")->shape, ElementsAre(2, 3, 1, 4));
   EXPECT_EQ(file->FindTensor("blocks")->type, DType::kQ8_0);
   EXPECT_EQ(file->FindTensor("absent"), nullptr);
+  std::filesystem::remove(path);
+}
+
+// Every type of value is copied from file to file as it was.
+TEST(Gguf, ValuesAreCopiedAsTheyWere) {
+  Builder source;
+  source.Header(0, 13);
+  source.String("u8").Put(GgufType::kU8).Put(uint8_t{200});
+  source.String("i8").Put(GgufType::kI8).Put(int8_t{-100});
+  source.String("u16").Put(GgufType::kU16).Put(uint16_t{60000});
+  source.String("i16").Put(GgufType::kI16).Put(int16_t{-30000});
+  source.String("u32").Put(GgufType::kU32).Put(uint32_t{4000000000});
+  source.String("i32").Put(GgufType::kI32).Put(int32_t{-2000000000});
+  source.String("u64").Put(GgufType::kU64).Put(~uint64_t{0});
+  source.String("i64").Put(GgufType::kI64).Put(std::numeric_limits<int64_t>::min());
+  source.String("f32").Put(GgufType::kF32).Put(0.1f);
+  source.String("f64").Put(GgufType::kF64).Put(0.1);
+  source.String("bool").Put(GgufType::kBool).Put(uint8_t{1});
+  source.String("string").Put(GgufType::kString).String("text");
+  source.String("array").Put(GgufType::kArray).Put(GgufType::kString).Put(uint64_t{2}).String("a").String("");
+  const auto file = GgufFile::Parse(std::as_bytes(std::span(source.bytes())), "source");
+  ASSERT_TRUE(file) << file.error().message;
+  GgufWriter out;
+  for (const auto& [key, value] : file->metadata()) out.Set(key, value);
+  const std::string path = TemporaryPath("copied");
+  ASSERT_TRUE(out.Write(path));
+  const std::string copied = ReadFile(path, 1 << 20).value();
+  EXPECT_EQ(copied.substr(0, source.bytes().size()), source.bytes());
+  std::filesystem::remove(path);
+}
+
+TEST(Gguf, TensorsInParts) {
+  const std::string path = TemporaryPath("parts");
+  GgufWriter out;
+  out.AddStreamedTensor("t", DType::kF32, {2, 4}, [](const GgufWriter::ByteSink& sink) -> Status {
+    const std::vector<std::byte> data = Counting(32);
+    MVLM_TRY(sink(std::span(data).first(5)));
+    MVLM_TRY(sink(std::span(data).subspan(5)));
+    return {};
+  });
+  ASSERT_TRUE(out.Write(path));
+  const auto file = GgufFile::Open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const std::vector<std::byte> wanted = Counting(32);
+  EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), file->FindTensor("t")->data.begin()));
   std::filesystem::remove(path);
 }
 

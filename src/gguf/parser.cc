@@ -13,17 +13,6 @@ namespace {
 constexpr uint64_t kLeastMetadataBytes = 8 + 4 + 1;        // empty key, type, one byte
 constexpr uint64_t kLeastTensorBytes = 8 + 4 + 8 + 4 + 8;  // empty name, one extent
 
-std::string SupportedTypes() {
-  std::string names;
-  for (uint32_t number = 0; number < 64; ++number) {
-    if (const DTypeInfo* info = FindDType(number)) {
-      if (!names.empty()) names += ", ";
-      names += info->name;
-    }
-  }
-  return names;
-}
-
 // Keys and names stand in messages and listings: no control characters.
 bool IsPrintable(std::string_view name) {
   return std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
@@ -249,7 +238,7 @@ Status GgufParser::ParseTensorInfo() {
   const DTypeInfo* info = FindDType(*type);
   if (info == nullptr) {
     return Fail("{}: tensor {} has the unsupported type number {}; supported: {}", path, *name, *type,
-                SupportedTypes());
+                DTypeNames());
   }
   tensor.type = info->type;
   if (*offset % file_.alignment_ != 0) {

@@ -20,6 +20,14 @@ void AppendString(std::string& out, std::string_view text) {
   out.append(text);
 }
 
+// The low bytes of `bits`, as many as the type has.
+void AppendInteger(std::string& out, uint64_t bits, GgufType type) {
+  const bool one = type == GgufType::kU8 || type == GgufType::kI8;
+  const bool two = type == GgufType::kU16 || type == GgufType::kI16;
+  const bool four = type == GgufType::kU32 || type == GgufType::kI32;
+  out.append(reinterpret_cast<const char*>(&bits), one ? 1 : two ? 2 : four ? 4 : 8);
+}
+
 uint64_t Aligned(uint64_t offset) {
   return (offset + kGgufDefaultAlignment - 1) / kGgufDefaultAlignment * kGgufDefaultAlignment;
 }
@@ -77,6 +85,38 @@ void GgufWriter::SetI32s(std::string_view key, std::span<const int32_t> values) 
 void GgufWriter::SetF32s(std::string_view key, std::span<const float> values) {
   BeginArray(key, GgufType::kF32, values.size());
   for (const float value : values) Append(metadata_, value);
+}
+
+void GgufWriter::Set(std::string_view key, const GgufValue& value) {
+  if (const GgufArray* array = std::get_if<GgufArray>(&value.value)) {
+    BeginArray(key, array->element_type, array->count);
+    metadata_.append(reinterpret_cast<const char*>(array->bytes.data()), array->bytes.size());
+    return;
+  }
+  BeginEntry(key, value.type);
+  switch (value.type) {
+    case GgufType::kU8:
+    case GgufType::kU16:
+    case GgufType::kU32:
+    case GgufType::kU64:
+      return AppendInteger(metadata_, std::get<uint64_t>(value.value), value.type);
+    case GgufType::kI8:
+    case GgufType::kI16:
+    case GgufType::kI32:
+    case GgufType::kI64:
+      return AppendInteger(metadata_, static_cast<uint64_t>(std::get<int64_t>(value.value)), value.type);
+    case GgufType::kF32:
+      return Append(metadata_, static_cast<float>(std::get<double>(value.value)));
+    case GgufType::kF64:
+      return Append(metadata_, std::get<double>(value.value));
+    case GgufType::kBool:
+      return Append<uint8_t>(metadata_, std::get<bool>(value.value) ? 1 : 0);
+    case GgufType::kString:
+      return AppendString(metadata_, std::get<std::string_view>(value.value));
+    case GgufType::kArray:
+      break;  // handled above
+  }
+  MVLM_CHECK(false, "{}: value type {}", key, static_cast<uint32_t>(value.type));
 }
 
 void GgufWriter::AddTensor(std::string_view name, DType type, std::vector<uint64_t> shape,

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "gguf/format.h"
+#include "gguf/reader.h"
 #include "tensor/dtype.h"
 
 namespace mobilevlm {
@@ -28,6 +28,9 @@ class GgufWriter {
   void SetStrings(std::string_view key, std::span<const std::string> values);
   void SetI32s(std::string_view key, std::span<const int32_t> values);
   void SetF32s(std::string_view key, std::span<const float> values);
+
+  // Any value, as a file had it.
+  void Set(std::string_view key, const GgufValue& value);
 
   // `shape` is outermost first, 1 to 4 extents; its last is whole blocks of `type`. `data` is called once
   // per Write and must give exactly the bytes that type and shape need.

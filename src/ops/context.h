@@ -9,6 +9,7 @@
 namespace mobilevlm {
 
 struct LinearScratch;  // ops/linear_scratch.h
+class LinearObserver;  // ops/linear.h
 
 struct OpsContext {
   ThreadPool* pool;
@@ -17,6 +18,8 @@ struct OpsContext {
   LinearScratch* scratch = nullptr;
   // Activations stay float even where the weights are quantised: slow, and what the reference computes.
   bool float_activations = false;
+  // Sees what Linear multiplies; nullptr: nobody does.
+  LinearObserver* observer = nullptr;
 };
 
 }  // namespace mobilevlm

@@ -208,6 +208,7 @@ void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<Lin
     MVLM_CHECK((w->packed != nullptr) == FindPackedFormat(w->type).has_value(), "{} weights, packed or not",
                DTypeName(w->type));
     if (w->packed != nullptr && !ctx.float_activations) ++quantised;
+    if (ctx.observer != nullptr) ctx.observer->Observe(*w, x);
   }
   if (x.rows() == 0) return;
   if (quantised == all.size()) return LinearQuantised(ctx, x, all);

@@ -36,6 +36,14 @@ struct LinearPart {
   Mat<float> y;  // [tokens, out]
 };
 
+// Calibration: learns which activations a matrix meets.
+class LinearObserver {
+ public:
+  virtual ~LinearObserver() = default;
+  // Called by the thread that calls Linear, before the product. w.data names the matrix.
+  virtual void Observe(const LinearWeights& w, Mat<const float> x) = 0;
+};
+
 // x: [tokens, in], y: [tokens, out]; they must not overlap. Zero tokens are allowed.
 void Linear(const OpsContext& ctx, Mat<const float> x, const LinearWeights& w, Mat<float> y);
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace mobilevlm {
@@ -32,8 +33,11 @@ struct DTypeInfo {
 
 // nullptr if the number is no type this project knows.
 const DTypeInfo* FindDType(uint32_t gguf_number);
+// nullptr if it is no such name, written as in DTypeInfo.
+const DTypeInfo* FindDType(std::string_view name);
 const DTypeInfo& GetDTypeInfo(DType type);
 inline std::string_view DTypeName(DType type) { return GetDTypeInfo(type).name; }
+std::string DTypeNames();  // "F32, F16, Q4_0, ...": what messages list as supported
 
 // Bytes of one row of `cols` elements; nullopt if cols is not a multiple of the block or it overflows.
 std::optional<uint64_t> RowBytes(DType type, uint64_t cols);

@@ -10,15 +10,15 @@ namespace mobilevlm {
 using f16_t = uint16_t;   // raw bits
 using bf16_t = uint16_t;  // raw bits
 
+// No branches, so that loops over it become vector code.
 inline float F16ToF32(f16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t exponent = (h >> 10) & 0x1Fu;
-  const uint32_t mantissa = h & 0x3FFu;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  // Subnormal: mantissa * 2^-24, exact in float.
-  const float value = static_cast<float>(mantissa) * 0x1.0p-24f;
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
+  const uint32_t magnitude = h & 0x7FFFu;
+  // A subnormal is mantissa * 2^-24, exact in float.
+  const float subnormal = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1.0p-24f;
+  const uint32_t rebias = magnitude >= 0x7C00u ? 224u << 23 : 112u << 23;  // infinity and NaN keep all ones
+  const uint32_t normal = (magnitude << 13) + rebias;
+  const uint32_t bits = magnitude < 0x400u ? std::bit_cast<uint32_t>(subnormal) : normal;
+  return std::bit_cast<float>(bits | static_cast<uint32_t>(h & 0x8000u) << 16);
 }
 
 inline f16_t F32ToF16(float value) {

@@ -1,0 +1,68 @@
+#include "quantize/encode.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "quantize/encode_blocks.h"
+#include "tensor/half.h"
+
+namespace mobilevlm {
+namespace {
+
+// One block after the other; a block without importances gets ones.
+template <class Block, size_t kSize>
+void EncodeAll(const float* x, size_t n, const float* importance, std::byte* out) {
+  float ones[kSize];
+  for (float& one : ones) one = 1;
+  for (size_t i = 0; i < n; i += kSize, out += sizeof(Block)) {
+    Block block;
+    EncodeBlock(x + i, importance != nullptr ? importance + i : ones, block);
+    std::memcpy(out, &block, sizeof(block));
+  }
+}
+
+template <uint16_t (*kNarrow)(float)>
+void NarrowAll(const float* x, size_t n, std::byte* out) {
+  for (size_t i = 0; i < n; ++i) {
+    const uint16_t bits = kNarrow(x[i]);
+    std::memcpy(out + 2 * i, &bits, sizeof(bits));
+  }
+}
+
+}  // namespace
+
+void Encode(DType type, const float* x, size_t n, const float* importance, std::byte* out) {
+  MVLM_CHECK(n % GetDTypeInfo(type).block_size == 0, "{} elements of {}", n, DTypeName(type));
+  switch (type) {
+    case DType::kF32:
+      if (n > 0) std::memcpy(out, x, n * sizeof(float));
+      return;
+    case DType::kF16:
+      return NarrowAll<F32ToF16>(x, n, out);
+    case DType::kBF16:
+      return NarrowAll<F32ToBf16>(x, n, out);
+    case DType::kQ4_0:
+      return EncodeAll<BlockQ4_0, 32>(x, n, importance, out);
+    case DType::kQ4_1:
+      return EncodeAll<BlockQ4_1, 32>(x, n, importance, out);
+    case DType::kQ5_0:
+      return EncodeAll<BlockQ5_0, 32>(x, n, importance, out);
+    case DType::kQ5_1:
+      return EncodeAll<BlockQ5_1, 32>(x, n, importance, out);
+    case DType::kQ8_0:
+      return EncodeAll<BlockQ8_0, 32>(x, n, importance, out);
+    case DType::kQ2_K:
+      return EncodeAll<BlockQ2_K, 256>(x, n, importance, out);
+    case DType::kQ3_K:
+      return EncodeAll<BlockQ3_K, 256>(x, n, importance, out);
+    case DType::kQ4_K:
+      return EncodeAll<BlockQ4_K, 256>(x, n, importance, out);
+    case DType::kQ5_K:
+      return EncodeAll<BlockQ5_K, 256>(x, n, importance, out);
+    case DType::kQ6_K:
+      return EncodeAll<BlockQ6_K, 256>(x, n, importance, out);
+  }
+  MVLM_CHECK(false, "type number {}", static_cast<uint32_t>(type));
+}
+
+}  // namespace mobilevlm

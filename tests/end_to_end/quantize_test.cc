@@ -1,0 +1,108 @@
+// `mobilevlm quantize` as a process.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "files.h"
+#include "golden.h"
+#include "process.h"
+
+namespace mobilevlm::golden {
+namespace {
+
+const std::string kText = Path("nano-ldpv2/text.gguf");
+
+void ExpectRefusal(const std::vector<std::string>& arguments, const std::string& culprit) {
+  const ProcessResult result = Process::Run(arguments);
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_EQ(result.error_lines(), 1u) << result.err;
+  EXPECT_NE(result.err.find(culprit), std::string::npos) << result.err;
+}
+
+TEST(Quantize, DryRunPrintsThePlanAndWritesNothing) {
+  const TemporaryDirectory directory;
+  const ProcessResult table =
+      Process::Run({"quantize", kText, directory.Path("out.gguf"), "q4_k_m", "--dry-run"});
+  ASSERT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_NE(table.out.find("rows of 64 are no whole blocks of Q4_K"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("bits per weight"), std::string::npos) << table.out;
+  const ProcessResult json =
+      Process::Run({"quantize", kText, directory.Path("out.gguf"), "q8_0", "--dry-run", "--json"});
+  const auto plan = nlohmann::json::parse(json.out, nullptr, /*allow_exceptions=*/false);
+  ASSERT_TRUE(plan.is_object()) << json.err;
+  EXPECT_EQ(plan.at("tensors").at(0).at("name"), "token_embd.weight");
+  EXPECT_EQ(plan.at("tensors").at(0).at("to"), "Q8_0");
+  EXPECT_EQ(plan.at("tensors").at(0).at("new_bytes"), 768 * 64 / 32 * 34);
+  EXPECT_FALSE(plan.at("tensors").at(0).contains("error"));
+  EXPECT_FALSE(std::filesystem::exists(directory.Path("out.gguf")));
+}
+
+// The whole road: the quantised pair is loaded, and answers as the reference does.
+TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
+  const TemporaryDirectory directory;
+  for (const std::string part : {"text", "mmproj"}) {
+    const ProcessResult done = Process::Run(
+        {"quantize", Path("nano-ldpv2/" + part + ".gguf"), directory.Path(part + ".gguf"), "q8_0", "--json"});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+    const auto report = nlohmann::json::parse(done.out);
+    bool changed = false;
+    for (const auto& tensor : report.at("tensors")) {
+      if (!tensor.contains("error")) continue;
+      changed = true;
+      EXPECT_GT(tensor.at("error").at("relative"), 0.001) << tensor;
+      EXPECT_LT(tensor.at("error").at("relative"), 0.01) << tensor;
+    }
+    EXPECT_TRUE(changed);
+  }
+  const Expected expected = ReadExpected("nano-ldpv2");
+  std::string before, after;
+  for (const int id : expected.ids_before) before += (before.empty() ? "" : ",") + std::to_string(id);
+  for (const int id : expected.ids_after) after += (after.empty() ? "" : ",") + std::to_string(id);
+  const ProcessResult traced =
+      Process::Run({"trace", "-m", directory.Path("text.gguf"), "--mmproj", directory.Path("mmproj.gguf"),
+                    "--image", Path("image_336.png"), "--ids-before", before, "--ids-after", after, "-n", "1",
+                    "--out", directory.Path("trace")});
+  ASSERT_EQ(traced.exit_code, 0) << traced.err;
+  const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
+  EXPECT_EQ(result.at("greedy_ids").at(0), expected.greedy_ids.at(0));
+}
+
+TEST(Quantize, BadInputIsRefusedAndLeavesNothing) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out.gguf");
+  ExpectRefusal({"quantize", kText, out, "q9"}, "q4_k_m");
+  ExpectRefusal({"quantize", directory.Path("none.gguf"), out, "q8_0"}, "none.gguf");
+  ExpectRefusal({"quantize", kText, kText, "q8_0"}, "would replace itself");
+  ExpectRefusal({"quantize", kText, out, "q8_0", "--tensor-type", "output.weight=iq1"}, "iq1");
+  ExpectRefusal({"quantize", kText, out, "q8_0", "--tensor-type", "nothing=q4_0"}, "nothing");
+  ExpectRefusal({"quantize", kText, directory.Path("no/dir.gguf"), "q8_0"}, "no/dir.gguf");
+  std::string bytes = Slurp(kText);
+  ExpectRefusal({"quantize", directory.Write("cut", bytes.substr(0, bytes.size() / 2)), out, "q8_0"}, "cut");
+  GgufEntry(bytes, "blk.1.ffn_up.weight").SetType(23);
+  ExpectRefusal({"quantize", directory.Write("type", bytes), out, "q8_0"}, "blk.1.ffn_up.weight");
+  std::filesystem::remove(directory.Path("cut"));
+  std::filesystem::remove(directory.Path("type"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory.Path("")));
+}
+
+// A limit on the size of files stands for a full disk: the work ends in the middle.
+TEST(Quantize, FullDiskLeavesNoHalfFile) {
+  const TemporaryDirectory directory;
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);  // inherited: the write fails instead
+  const rlimit small{100'000, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const ProcessResult result = Process::Run({"quantize", kText, directory.Path("out.gguf"), "q8_0"});
+  setrlimit(RLIMIT_FSIZE, &old);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_NE(result.err.find("out.gguf"), std::string::npos) << result.err;
+  EXPECT_TRUE(std::filesystem::is_empty(directory.Path("")));
+}
+
+}  // namespace
+}  // namespace mobilevlm::golden
