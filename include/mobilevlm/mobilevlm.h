@@ -53,7 +53,7 @@ struct LoadOptions {
 
 // What a loaded model with one session occupies, in bytes.
 struct MemoryNeed {
-  uint64_t weights = 0;      // the two files, mapped
+  uint64_t weights = 0;      // the two files, quantised matrices packed
   uint64_t kv_cache = 0;     // per session
   uint64_t activations = 0;  // shared by all sessions
   uint64_t total() const { return weights + kv_cache + activations; }

@@ -2,11 +2,25 @@
 
 #include "engine/draft_policy.h"
 #include "engine/model.h"
+#include "ops/pack_weights.h"
 
 namespace mobilevlm::engine {
 namespace {
 
 uint64_t U(int value) { return static_cast<uint64_t>(value); }
+
+// The mapped file, and what packing adds to it: quantised matrices are copied into panels and their pages
+// given back, and panels are rounded up to whole pairs and widen some scales (kernels/packed.h).
+uint64_t WeightBytes(const GgufFile& file) {
+  uint64_t bytes = file.file_bytes();
+  for (const GgufTensor& tensor : file.tensors()) {
+    const std::optional<PackedFormat> format = FindPackedFormat(tensor.type);
+    if (!format || tensor.shape.size() < 2) continue;
+    const uint64_t out = tensor.shape.front(), in = tensor.elements() / out;
+    bytes += PackedPanels(out) * PanelBytes(*format, in) - tensor.data.size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -15,7 +29,7 @@ MemoryNeed TextMemory(const GgufFile& file, const LlmConfig& llm, DType kv, size
   const uint64_t hidden_states = kPrefillChunk * U(llm.hidden);
   const uint64_t logits = (1 + kMostDraftedAuto) * U(llm.vocab);  // of a token and the drafts behind it
   MemoryNeed need;
-  need.weights = file.file_bytes();
+  need.weights = WeightBytes(file);
   need.kv_cache = KvCache::Bytes(llm, kv, context);
   need.activations = (rope + hidden_states + logits) * sizeof(float) + LlmScratch::Bytes(llm, kPrefillChunk);
   return need;
@@ -27,7 +41,7 @@ MemoryNeed MmprojMemory(const GgufFile& file, const ImageConfig& image, const Vi
   const uint64_t features = U(vision.patches()) * U(vision.hidden);
   const uint64_t tokens = U(projector.tokens()) * U(projector.hidden);
   MemoryNeed need;
-  need.weights = file.file_bytes();
+  need.weights = WeightBytes(file);
   need.activations = (pixels + features + tokens) * sizeof(float) + VisionScratch::Bytes(vision) +
                      ProjectorScratch::Bytes(projector);
   return need;

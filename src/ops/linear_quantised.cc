@@ -1,7 +1,7 @@
 #include "ops/linear_quantised.h"
 
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <functional>
 
 #include "kernels/quant_kernels.h"
@@ -15,6 +15,8 @@ namespace {
 // cache while all tokens pass. More at a time means fewer trips of the float sums to memory.
 constexpr size_t kUnpackedInputs = 4096;
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
+// Parts of one call: query, key and value.
+constexpr size_t kMostParts = 3;
 // One token: panels are handed out in pieces of about this many bytes.
 constexpr size_t kBytesPerItem = 128 * 1024;
 
@@ -44,7 +46,7 @@ struct Job {
   Mat<const float> x;
   Tiling tiling;
   LinearScratch& scratch;
-  std::vector<Part>& parts;
+  std::span<Part> parts;
 
   size_t in() const { return x.cols(); }
   // The tile's activations from input k on, as kernels want them for this part.
@@ -193,11 +195,13 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   LinearScratch own;
   LinearScratch& scratch = ctx.scratch != nullptr ? *ctx.scratch : own;
   const size_t tokens = x.rows(), in = x.cols();
-  std::vector<Part> parts;
+  MVLM_CHECK(operands.size() <= kMostParts, "{} parts", operands.size());
+  std::array<Part, kMostParts> storage;
+  const std::span<Part> parts(storage.data(), operands.size());
   size_t items = 0;
-  for (const LinearPart& operand : operands) {
-    parts.push_back(MakePart(operand, tokens, items));
-    items += parts.back().items;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    parts[p] = MakePart(operands[p], tokens, items);
+    items += parts[p].items;
   }
   Job job{*ctx.kernels->quant, x, Tiling(tokens), scratch, parts};
   scratch.q.Reserve(tokens * in);
@@ -210,21 +214,18 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   const auto quantise = [&](size_t tile) { QuantiseTile(job, tile); };
   ctx.pool->ParallelFor(job.tiling.tiles, std::ref(quantise));
 
-  std::atomic<size_t> next{0};
-  const auto work = [&](size_t thread) {
-    for (size_t i = next++; i < items; i = next++) {
-      size_t p = 0;
-      while (i >= parts[p].first_item + parts[p].items) ++p;
-      const Part& part = parts[p];
-      const size_t item = i - part.first_item;
-      if (tokens == 1) {
-        MultiplyOne(job, part, item * part.panels / part.items, (item + 1) * part.panels / part.items);
-      } else {
-        MultiplyPair(job, part, item, scratch.slots[thread]);
-      }
+  const auto work = [&](size_t i, size_t thread) {
+    size_t p = 0;
+    while (i >= parts[p].first_item + parts[p].items) ++p;
+    const Part& part = parts[p];
+    const size_t item = i - part.first_item;
+    if (tokens == 1) {
+      MultiplyOne(job, part, item * part.panels / part.items, (item + 1) * part.panels / part.items);
+    } else {
+      MultiplyPair(job, part, item, scratch.slots[thread]);
     }
   };
-  ctx.pool->ParallelFor(std::min(threads, items), std::ref(work));
+  ctx.pool->ParallelFor(items, std::ref(work));
 }
 
 void UnpackToFloat(const KernelTable& kernels, const LinearWeights& w, size_t begin, size_t width, size_t k,

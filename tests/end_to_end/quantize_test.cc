@@ -1,4 +1,5 @@
 // `mobilevlm quantize` as a process.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -44,8 +45,8 @@ TEST(Quantize, DryRunPrintsThePlanAndWritesNothing) {
 TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
   const TemporaryDirectory directory;
   for (const std::string part : {"text", "mmproj"}) {
-    const ProcessResult done = Process::Run(
-        {"quantize", Path("nano-ldpv2/" + part + ".gguf"), directory.Path(part + ".gguf"), "q8_0", "--json"});
+    const ProcessResult done = Process::Run({"quantize", Path(fmt::format("nano-ldpv2/{}.gguf", part)),
+                                             directory.Path(fmt::format("{}.gguf", part)), "q8_0", "--json"});
     ASSERT_EQ(done.exit_code, 0) << done.err;
     const auto report = nlohmann::json::parse(done.out);
     bool changed = false;
