@@ -15,15 +15,6 @@
 namespace mobilevlm::golden {
 namespace {
 
-std::string Join(const std::vector<int>& ids) {
-  std::string text;
-  for (const int id : ids) {
-    if (!text.empty()) text += ',';
-    text += std::to_string(id);
-  }
-  return text;
-}
-
 nlohmann::json Json(const ProcessResult& result) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);

@@ -24,6 +24,16 @@ inline NpyArray ReadGolden(const std::string& name) {
   return array.value_or(NpyArray());
 }
 
+// "1,2,3", as --ids-before takes them.
+inline std::string Join(const std::vector<int>& ids) {
+  std::string text;
+  for (const int id : ids) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(id);
+  }
+  return text;
+}
+
 struct Expected {
   std::vector<int> ids_before, ids_after, greedy_ids;
 };

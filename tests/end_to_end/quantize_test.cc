@@ -59,13 +59,10 @@ TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
     EXPECT_TRUE(changed);
   }
   const Expected expected = ReadExpected("nano-ldpv2");
-  std::string before, after;
-  for (const int id : expected.ids_before) before += (before.empty() ? "" : ",") + std::to_string(id);
-  for (const int id : expected.ids_after) after += (after.empty() ? "" : ",") + std::to_string(id);
   const ProcessResult traced =
       Process::Run({"trace", "-m", directory.Path("text.gguf"), "--mmproj", directory.Path("mmproj.gguf"),
-                    "--image", Path("image_336.png"), "--ids-before", before, "--ids-after", after, "-n", "1",
-                    "--out", directory.Path("trace")});
+                    "--image", Path("image_336.png"), "--ids-before", Join(expected.ids_before),
+                    "--ids-after", Join(expected.ids_after), "-n", "1", "--out", directory.Path("trace")});
   ASSERT_EQ(traced.exit_code, 0) << traced.err;
   const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
   EXPECT_EQ(result.at("greedy_ids").at(0), expected.greedy_ids.at(0));
