@@ -81,32 +81,20 @@ struct NeonQuant {
       largest = vmaxq_u32(largest, vreinterpretq_u32_f32(vabsq_f32(values[i])));
     }
     const uint32_t max_bits = vmaxvq_u32(largest);
-    float max;
-    __builtin_memcpy(&max, &max_bits, sizeof(max));
-    const bool finite = max_bits < 0x7F800000u;
-    const bool ordinary = finite && max >= 0x1p-100f;
-    *scale = ordinary ? max / 127.0f : finite ? 0.0f : __builtin_nanf("");
-    const F inverse = Set(ordinary ? 127.0f / max : 0.0f);
+    const BlockScale block = ScaleOf(max_bits);
+    *scale = block.scale;
+    const F inverse = Set(block.inverse);
     for (size_t half = 0; half < 2; ++half) {
       Ints sum = Zero();
 #pragma GCC unroll 4
       for (size_t g = 4 * half; g < 4 * half + 4; ++g) {
-        const Ints rounded = ordinary ? vcvtnq_s32_f32(values[g] * inverse) : Zero();
+        const Ints rounded = block.ordinary ? vcvtnq_s32_f32(values[g] * inverse) : Zero();
         sum = vaddq_s32(sum, rounded);
         const int16x4_t words = vmovn_s32(rounded);
         const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
         __builtin_memcpy(q + g * 4 * rows, &bytes, 4);
       }
       sums[half * rows] = vaddvq_s32(sum);
-    }
-  }
-  static void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                           int32_t* sums) {
-    for (size_t b = 0; b < k / kQuantBlock; ++b) {
-      for (size_t r = 0; r < rows; ++r) {
-        QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
-                      scale + b * rows + r, sums + 2 * b * rows + r);
-      }
     }
   }
 };

@@ -10,7 +10,8 @@
 //   to byte i of the group), ShiftLeft4, Or, Minus (bytewise, a constant)
 //   Broadcast4 (four bytes to every lane), Dot(acc, weights, x), Zero, SetInts, ToFloat
 //   LoadFloats, StoreFloats, Set, Fma (a * b + c); Halves, FromBytes, FromSignedBytes, FromLowNibbles,
-//   FromHighNibbles (kLanes numbers as floats); QuantiseRows
+//   FromHighNibbles (kLanes numbers as floats); QuantiseBlock (one block of one row; the groups
+//   of its result lie 4 * rows bytes apart)
 #pragma once
 
 #include "kernels/kernels.h"
@@ -25,6 +26,32 @@ constexpr int kParts = static_cast<int>(kPackedOutputs) / V::kLanes;
 
 // How far ahead the stream of packed weights is prefetched.
 constexpr size_t kPrefetchAhead = 2048;
+
+// The scale of a block of activations from the bits of its largest magnitude: as integers, magnitudes order
+// like the floats, infinity above them and NaN above that.
+struct BlockScale {
+  float scale;    // d
+  float inverse;  // 1 / d
+  bool ordinary;  // else every q is 0
+};
+inline BlockScale ScaleOf(uint32_t max_bits) {
+  float max;
+  __builtin_memcpy(&max, &max_bits, sizeof(max));
+  if (max_bits >= 0x7F800000u) return {__builtin_nanf(""), 0.0f, false};
+  if (max < 0x1p-100f) return {0.0f, 0.0f, false};
+  return {max / 127.0f, 127.0f / max, true};
+}
+
+template <class V>
+void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
+                  int32_t* sums) {
+  for (size_t b = 0; b < k / kQuantBlock; ++b) {
+    for (size_t r = 0; r < rows; ++r) {
+      V::QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
+                       scale + b * rows + r, sums + 2 * b * rows + r);
+    }
+  }
+}
 
 // q as Dot and UnpackedPanel want it.
 template <class V, class D, int b>
@@ -240,7 +267,7 @@ constexpr QuantKernels MakeQuantKernels(const char* name) {
   return {
       .name = name,
       .signed_weights = V::kSigned,
-      .quantise_rows = V::QuantiseRows,
+      .quantise_rows = QuantiseRows<V>,
       .gemv = {Gemv<V, Q4_0>, Gemv<V, Q4_1>, Gemv<V, Q5_0>, Gemv<V, Q5_1>, Gemv<V, DecodeQ8_0<V>>,
                Gemv<V, DecodeQ2_K<V>>, Gemv<V, DecodeQ3_K<V>>, Gemv<V, Q4_K>, Gemv<V, DecodeQ5_K<V>>,
                Gemv<V, DecodeQ6_K<V>>},

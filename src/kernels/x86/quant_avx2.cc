@@ -98,14 +98,12 @@ struct Avx2Quant {
       largest = _mm256_max_epu32(largest, _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude));
     }
     const uint32_t max_bits = MaxOf(largest);
-    float max;
-    __builtin_memcpy(&max, &max_bits, sizeof(max));
-    const bool finite = max_bits < 0x7F800000u;
-    const bool ordinary = finite && max >= 0x1p-100f;
-    *scale = ordinary ? max / 127.0f : finite ? 0.0f : __builtin_nanf("");
-    const F inverse = Set(ordinary ? 127.0f / max : 0.0f);
+    const BlockScale block = ScaleOf(max_bits);
+    *scale = block.scale;
+    const F inverse = Set(block.inverse);
     Ints rounded[4];
-    for (size_t i = 0; i < 4; ++i) rounded[i] = ordinary ? _mm256_cvtps_epi32(values[i] * inverse) : Zero();
+    for (size_t i = 0; i < 4; ++i)
+      rounded[i] = block.ordinary ? _mm256_cvtps_epi32(values[i] * inverse) : Zero();
     for (size_t half = 0; half < 2; ++half) {
       sums[half * rows] = SumOf(_mm256_add_epi32(rounded[2 * half], rounded[2 * half + 1]));
     }
@@ -116,15 +114,6 @@ struct Avx2Quant {
     _mm256_store_si256(reinterpret_cast<__m256i*>(groups), _mm256_packs_epi16(words[0], words[1]));
     for (size_t i = 0; i < 8; ++i) {
       __builtin_memcpy(q + (2 * (i % 4) + i / 4) * 4 * rows, groups + i, 4);
-    }
-  }
-  static void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                           int32_t* sums) {
-    for (size_t b = 0; b < k / kQuantBlock; ++b) {
-      for (size_t r = 0; r < rows; ++r) {
-        QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
-                      scale + b * rows + r, sums + 2 * b * rows + r);
-      }
     }
   }
 };

@@ -74,27 +74,15 @@ struct Avx512Vnni {
     const uint32_t max_bits = _mm512_reduce_max_epu32(
         _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(values[0]), magnitude),
                          _mm512_and_si512(_mm512_castps_si512(values[1]), magnitude)));
-    float max;
-    __builtin_memcpy(&max, &max_bits, sizeof(max));
-    const bool finite = max_bits < 0x7F800000u;
-    const bool ordinary = finite && max >= 0x1p-100f;
-    *scale = ordinary ? max / 127.0f : finite ? 0.0f : __builtin_nanf("");
-    const F inverse = Set(ordinary ? 127.0f / max : 0.0f);
+    const BlockScale block = ScaleOf(max_bits);
+    *scale = block.scale;
+    const F inverse = Set(block.inverse);
     for (size_t half = 0; half < 2; ++half) {
-      const Ints rounded = ordinary ? _mm512_cvtps_epi32(values[half] * inverse) : Zero();
+      const Ints rounded = block.ordinary ? _mm512_cvtps_epi32(values[half] * inverse) : Zero();
       sums[half * rows] = _mm512_reduce_add_epi32(rounded);
       alignas(16) int32_t groups[4];
       _mm_store_si128(reinterpret_cast<__m128i*>(groups), _mm512_cvtepi32_epi8(rounded));
       for (size_t g = 0; g < 4; ++g) __builtin_memcpy(q + (half * 4 + g) * 4 * rows, groups + g, 4);
-    }
-  }
-  static void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                           int32_t* sums) {
-    for (size_t b = 0; b < k / kQuantBlock; ++b) {
-      for (size_t r = 0; r < rows; ++r) {
-        QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
-                      scale + b * rows + r, sums + 2 * b * rows + r);
-      }
     }
   }
 };
