@@ -25,6 +25,7 @@ Status RunTrace(TraceFlags& flags) {
   }
   MVLM_TRY(UseBundledModelIfNone(flags.load));
   flags.load.kv = KvType::kF32;
+  flags.load.float_activations = true;
   MVLM_ASSIGN(const std::shared_ptr<engine::Runtime> runtime, engine::Runtime::Load(flags.load));
 
   // The reference does not turn pictures by EXIF, so neither do we here.

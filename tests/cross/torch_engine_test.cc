@@ -52,7 +52,8 @@ double Largest(const torch::Tensor& a, const std::vector<float>& b) {
 // Runs one prompt through both and compares all three outputs.
 void ExpectAgreement(MobileVlm& model, const ImageConfig& image, const std::string& text,
                      const std::string& mmproj) {
-  auto runtime = engine::Runtime::Load({.text = text, .mmproj = mmproj, .kv = KvType::kF32});
+  auto runtime =
+      engine::Runtime::Load({.text = text, .mmproj = mmproj, .kv = KvType::kF32, .float_activations = true});
   ASSERT_TRUE(runtime.has_value()) << runtime.error().message;
   engine::TraceInput input;
   input.picture = Pattern(150, 97);
