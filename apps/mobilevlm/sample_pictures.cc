@@ -21,6 +21,7 @@ Status TakeFile(const std::string& path, const std::string& question, const Take
   return take({std::move(picture), question});
 }
 
+#if defined(MOBILEVLM_WORLD)
 Status TakeWorld(const SampleSource& source, const Take& take) {
   MVLM_ASSIGN(const world::World world, world::World::Create({}));
   const std::vector<std::string>& kinds = world::Kinds();
@@ -31,6 +32,11 @@ Status TakeWorld(const SampleSource& source, const Take& take) {
   }
   return {};
 }
+#else
+Status TakeWorld(const SampleSource&, const Take&) {
+  return Fail("this program was built without the mini world: name pictures or annotations");
+}
+#endif
 
 // The first thing the human says, without the picture's place.
 std::string FirstQuestion(const Json& sample) {
