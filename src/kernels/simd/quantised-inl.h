@@ -25,7 +25,7 @@ template <class V>
 constexpr int kParts = static_cast<int>(kPackedOutputs) / V::kLanes;
 
 // How far ahead the stream of packed weights is prefetched.
-constexpr size_t kPrefetchAhead = 2048;
+constexpr size_t kPrefetchAhead = 8192;
 
 // The scale of a block of activations from the bits of its largest magnitude: as integers, magnitudes order
 // like the floats, infinity above them and NaN above that.
