@@ -6,6 +6,8 @@ namespace mobilevlm::train {
 namespace {
 
 constexpr double kInitStd = 0.02;
+// Queries and keys start equal and large enough to tell rows apart.
+constexpr double kMatchStd = 0.05;
 
 torch::nn::Linear Projection(int64_t in, int64_t out) {
   torch::nn::Linear linear(torch::nn::LinearOptions(in, out).bias(false));
@@ -30,6 +32,12 @@ LlamaAttentionImpl::LlamaAttentionImpl(const LlmConfig& config)
       v_proj_(register_module("v_proj", Projection(config.hidden, config.heads * config.head_dim))),
       o_proj_(register_module("o_proj", Projection(config.heads * config.head_dim, config.hidden))) {
   MVLM_CHECK(config.kv_heads == config.heads, "grouped heads are not trained here");
+  // Attention begins by looking for what is alike: a question finds the cells that hold its words. From
+  // independent queries and keys that takes a small model very long to learn (Trockman and Kolter,
+  // "Mimetic initialization of self-attention layers", 2023).
+  const torch::NoGradGuard no_gradients;
+  q_proj_->weight.normal_(0.0, kMatchStd);
+  k_proj_->weight.copy_(q_proj_->weight);
 }
 
 torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequences& sequences) {
