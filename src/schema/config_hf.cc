@@ -124,10 +124,11 @@ Result<VisionConfig> ParseVision(const Object& json, int select_layer) {
 
 Result<ProjectorType> ParseProjectorType(const Object& json) {
   MVLM_ASSIGN(const std::string type, json.Text("mm_projector_type"));
-  if (type == "ldpnetv2") return ProjectorType::kLdpV2;
-  if (type == "ldpnet") return ProjectorType::kLdp;
-  return Fail("{}: mm_projector_type: wanted \"ldpnet\" or \"ldpnetv2\", found \"{}\"", json.where(),
-              Printable(type));
+  for (const ProjectorType known : {ProjectorType::kLdp, ProjectorType::kLdpV2, ProjectorType::kMlp}) {
+    if (type == HfProjectorName(known)) return known;
+  }
+  return Fail("{}: mm_projector_type: wanted \"ldpnet\", \"ldpnetv2\" or \"mlp2x_gelu\", found \"{}\"",
+              json.where(), Printable(type));
 }
 
 }  // namespace
@@ -156,6 +157,7 @@ Result<HfConfig> ParseHfConfig(std::string_view text, const std::string& path) {
   }
   config.projector.hidden = config.llm.hidden;
   config.projector.grid = config.vision.grid();
+  MVLM_TRY(CheckProjectorConfig(config.projector, path));
   return config;
 }
 

@@ -41,9 +41,10 @@ Result<HfConfig> ParseHfConfig(std::string_view json, const std::string& path);
 // An Error "text and mmproj do not fit: ..." unless the projector's output is the decoder's input.
 Status CheckFit(const LlmConfig& llm, const ProjectorConfig& projector);
 
-// Relations that both formats must obey (heads divide hidden, even head_dim, even grid, ...); `where` is
-// the file. Range checks of single numbers come before.
+// Relations that both formats must obey (heads divide hidden, even head_dim, a grid that can be halved, ...);
+// `where` is the file. Range checks of single numbers come before.
 Status CheckLlmConfig(const LlmConfig& config, const std::string& where);
 Status CheckVisionConfig(const VisionConfig& config, const std::string& where);
+Status CheckProjectorConfig(const ProjectorConfig& config, const std::string& where);
 
 }  // namespace mobilevlm

@@ -121,6 +121,12 @@ std::vector<TensorSpec> ProjectorTensors(const ProjectorConfig& c) {
     table.Vector("peg.0.bias", "peg.peg.0.bias", c.hidden);
     return table.Take();
   }
+  if (c.type == ProjectorType::kMlp) {
+    Table table("mm.", kHfProjectorPrefix);
+    table.Linear("0", c.hidden, c.vision_hidden);
+    table.Linear("2", c.hidden, c.hidden);
+    return table.Take();
+  }
   Table table("mm.model.", fmt::format("{}model.", kHfProjectorPrefix));
   table.Linear("mlp.1", c.hidden, c.vision_hidden);
   table.Linear("mlp.3", c.hidden, c.hidden);
