@@ -8,6 +8,10 @@ namespace mobilevlm {
 
 std::string_view ProjectorName(ProjectorType type) { return type == ProjectorType::kLdp ? "ldp" : "ldpv2"; }
 
+std::string_view HfProjectorName(ProjectorType type) {
+  return type == ProjectorType::kLdp ? "ldpnet" : "ldpnetv2";
+}
+
 int ProjectorConfig::squeeze() const {
   const int wanted = hidden / 4;
   int width = std::max(8, (wanted + 4) / 8 * 8);

@@ -14,6 +14,7 @@ enum class VisionActivation { kQuickGelu, kGelu, kSilu };
 enum class ProjectorType { kLdp, kLdpV2 };
 
 std::string_view ProjectorName(ProjectorType type);  // "ldp", "ldpv2", as in clip.projector_type
+std::string_view HfProjectorName(ProjectorType type);  // "ldpnet", "ldpnetv2", as in config.json
 
 // How pixels become the encoder's input (CLIPImageProcessor).
 struct ImageConfig {
