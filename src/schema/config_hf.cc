@@ -145,11 +145,11 @@ Result<VisionConfig> FindVision(const Object& root, const TowerHint& hint) {
 
 Result<ProjectorType> ParseProjectorType(const Object& json) {
   MVLM_ASSIGN(const std::string type, json.Text("mm_projector_type"));
-  for (const ProjectorType known : {ProjectorType::kLdp, ProjectorType::kLdpV2}) {
+  for (const ProjectorType known : {ProjectorType::kLdp, ProjectorType::kLdpV2, ProjectorType::kMlp}) {
     if (type == HfProjectorName(known)) return known;
   }
-  return Fail("{}: mm_projector_type: wanted \"ldpnet\" or \"ldpnetv2\", found \"{}\"", json.where(),
-              Printable(type));
+  return Fail("{}: mm_projector_type: wanted \"ldpnet\", \"ldpnetv2\" or \"mlp2x_gelu\", found \"{}\"",
+              json.where(), Printable(type));
 }
 
 // Everything beside the language model.
@@ -169,7 +169,7 @@ Status ParseMultimodal(const Object& root, const TowerHint& hint, HfConfig& conf
   }
   config.projector.hidden = config.llm.hidden;
   config.projector.grid = config.vision.grid();
-  return {};
+  return CheckProjectorConfig(config.projector, root.where());
 }
 
 // Whether the model sees, by the name of its architecture.

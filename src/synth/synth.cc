@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/progress.h"
-#include "convert/write_vocab.h"
+#include "vocab/write_vocab.h"
 #include "schema/tensors.h"
 #include "schema/write_config.h"
 #include "synth/random_weights.h"

@@ -21,7 +21,7 @@ nlohmann::json Json(const ProcessResult& result) {
 }
 
 TEST(Convert, ConvertedDirectoriesGiveTheReferencesGreedyIds) {
-  for (const std::string model : {"nano-ldpv2", "nano80-ldp"}) {
+  for (const std::string model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const TemporaryDirectory directory;
     const ProcessResult converted =
         Process::Run({"convert", Path(model + "/hf"), "-o", directory.Path("out")});

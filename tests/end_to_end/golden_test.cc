@@ -159,7 +159,7 @@ std::vector<std::string> RunnableNames() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden,
-                         ::testing::Combine(::testing::Values("nano-ldpv2", "nano80-ldp"),
+                         ::testing::Combine(::testing::Values("nano-ldpv2", "nano80-ldp", "nano-mlp"),
                                             ::testing::ValuesIn(RunnableNames())),
                          [](const auto& parameters) {
                            std::string name =
