@@ -10,7 +10,7 @@
 
 #include "base/mapped_file.h"
 #include "commands.h"
-#include "engine/tokenizer_loader.h"
+#include "vocab/read_vocab.h"
 #include "gguf/reader.h"
 #include "text/tokenizer.h"
 

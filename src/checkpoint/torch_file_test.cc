@@ -126,12 +126,8 @@ TEST(TorchFileBad, ChangedBytes) {
   EXPECT_THAT(ErrorOf(Changed(good, "_rebuild_tensor_v2", "_rebuild_tensor_v3")),
               HasSubstr("torch._utils._rebuild_tensor_v3"));
   EXPECT_THAT(ErrorOf(Changed(good, "brain", "float")), HasSubstr("tensor float appears twice"));
-  EXPECT_THAT(ErrorOf(Changed(good,
-                              "X\x05\x00\x00\x00"
-                              "brain",
-                              std::string("X\xFF\xFF\xFF\xFF"
-                                          "brain"))),
-              HasSubstr("pickle byte"));
+  const std::string brain("X\5\0\0\0brain", 10);
+  EXPECT_THAT(ErrorOf(Changed(good, brain, "X\377\377\377\377brain")), HasSubstr("pickle byte"));
   EXPECT_THAT(ErrorOf(Changed(good, "little", "bigbig")), HasSubstr("byte order"));
 }
 

@@ -9,7 +9,7 @@
 #include "engine/memory.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
-#include "engine/tokenizer_loader.h"
+#include "vocab/read_vocab.h"
 #include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
 

@@ -5,7 +5,7 @@
 
 #include "engine/memory.h"
 #include "engine/memory_need.h"
-#include "engine/tokenizer_loader.h"
+#include "vocab/read_vocab.h"
 #include "kernels/dispatch.h"
 #include "schema/read_config.h"
 

@@ -14,10 +14,10 @@
 #include "checkpoint/torch_file.h"
 #include "schema/read_config.h"
 #include "synth/hf_directory_writer.h"
-#include "synth/sentencepiece_writer.h"
 #include "synth/synth.h"
 #include "synth/torch_writer.h"
 #include "synth/vocabulary.h"
+#include "text/sentencepiece_writer.h"
 #include "synth/zip_writer.h"
 
 namespace mobilevlm {

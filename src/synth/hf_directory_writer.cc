@@ -6,9 +6,9 @@
 #include "base/check.h"
 #include "checkpoint/safetensors.h"
 #include "synth/plan.h"
-#include "synth/sentencepiece_writer.h"
 #include "synth/torch_writer.h"
 #include "synth/vocabulary.h"
+#include "text/sentencepiece_writer.h"
 
 namespace mobilevlm {
 namespace {

@@ -2,13 +2,13 @@
 
 #include <filesystem>
 
-#include "convert/write_vocab.h"
 #include "schema/tensors.h"
 #include "schema/write_config.h"
 #include "synth/hf_directory_writer.h"
 #include "synth/plan.h"
 #include "synth/random_weights.h"
 #include "synth/vocabulary.h"
+#include "vocab/write_vocab.h"
 
 namespace mobilevlm {
 namespace {

@@ -1,4 +1,4 @@
-#include "synth/sentencepiece_writer.h"
+#include "text/sentencepiece_writer.h"
 
 #include <bit>
 #include <cstdint>
