@@ -24,7 +24,8 @@ std::string ReportText(const InspectReport& report) {
     text += fmt::format("  {:<52} {:<5} {:<20} {:>11}\n", tensor.name, tensor.type, ShapeText(tensor.shape),
                         tensor.bytes);
   }
-  AppendList(text, "unused tensors (ignored)", report.unexpected);
+  AppendList(text, "tensors that are stored and never needed", report.unused);
+  AppendList(text, "unexpected tensors (ignored)", report.unexpected);
   AppendList(text, "unknown keys (ignored)", report.unknown_keys);
   AppendList(text, "PROBLEMS", report.problems);
   if (report.memory) {
@@ -55,6 +56,7 @@ std::string ReportJson(const InspectReport& report) {
         {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}});
   }
   json["problems"] = report.problems;
+  json["unused_tensors"] = report.unused;
   json["unexpected_tensors"] = report.unexpected;
   json["unknown_keys"] = report.unknown_keys;
   if (report.memory) json["memory"] = MemoryJson(*report.memory);

@@ -116,6 +116,70 @@ TEST(Inspect, TellsWhatAFileIsAndDequantisesATensor) {
   ExpectRefusal(Process::Run({"inspect", Path("image_336.png")}), {"image_336.png"});
 }
 
+TEST(Inspect, DescribesAModelDirectory) {
+  const auto v2 = Json(Process::Run({"inspect", Path("nano-ldpv2/hf"), "--json"}));
+  EXPECT_EQ(v2.at("kind"), "MobileVLM V2");
+  EXPECT_EQ(v2.at("format"), "Hugging Face, model.safetensors (82 tensors)");
+  EXPECT_EQ(v2.at("config").at("projector"), "ldpv2");
+  EXPECT_EQ(v2.at("config").at("pieces"), 768);
+  EXPECT_TRUE(v2.at("problems").empty()) << v2.at("problems");
+  EXPECT_TRUE(v2.at("unexpected_tensors").empty()) << v2.at("unexpected_tensors");
+  EXPECT_EQ(v2.at("unused_tensors").size(), 18u);  // the last block and post_layernorm
+  EXPECT_EQ(Json(Process::Run({"inspect", Path("nano80-ldp/hf"), "--json"})).at("kind"), "MobileVLM V1");
+  EXPECT_EQ(Json(Process::Run({"inspect", Path("nano-mlp/hf"), "--json"})).at("kind"), "LLaVA-1.5");
+}
+
+TEST(Inspect, ReadsTheOfficialLayoutInTwoShards) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("hf");
+  ASSERT_EQ(
+      Process::Run({"synth", "--size", "mini", "--layout", "hf-bin", "--shards", "2", "-o", out}).exit_code,
+      0);
+  const auto whole = Json(Process::Run({"inspect", out, "--json"}));
+  EXPECT_TRUE(whole.at("problems").empty()) << whole.at("problems");
+  EXPECT_NE(whole.at("format").get<std::string>().find("pytorch_model-00002-of-00002.bin"),
+            std::string::npos);
+  const std::string first = out + "/pytorch_model-00001-of-00002.bin";
+  const auto shard = Json(Process::Run({"inspect", first, "--json"}));
+  EXPECT_EQ(shard.at("format"), "torch");
+  EXPECT_LT(shard.at("tensors").size(), whole.at("tensors").size());
+  const ProcessResult dumped =
+      Process::Run({"inspect", out, "--tensor", "model.mm_projector.peg.peg.0.weight", "--npy",
+                    directory.Path("peg.npy")});
+  ASSERT_EQ(dumped.exit_code, 0) << dumped.err;
+  EXPECT_EQ(ReadNpy(directory.Path("peg.npy"))->shape, (std::vector<size_t>{256, 1, 3, 3}));
+  // What is missing is a problem, not the end.
+  std::filesystem::remove(out + "/tokenizer.model");
+  std::filesystem::remove(out + "/pytorch_model-00002-of-00002.bin");
+  const auto broken = Json(Process::Run({"inspect", out, "--json"}));
+  EXPECT_EQ(broken.at("problems").size(), 2u) << broken.at("problems");
+  std::filesystem::remove(out + "/config.json");
+  EXPECT_EQ(Json(Process::Run({"inspect", out, "--json"})).at("kind"), "model directory");
+  ExpectRefusal(Process::Run({"inspect", directory.Path("")}), {"no model directory"});
+}
+
+TEST(Inspect, TellsMissingUnexpectedAndMisshapenTensors) {
+  const TemporaryDirectory directory;
+  std::filesystem::copy(Path("nano-ldpv2/hf"), directory.Path("hf"));
+  const std::string weights = directory.Path("hf/model.safetensors");
+  std::string bytes = Slurp(weights);
+  const auto rename = [&bytes](std::string_view from, std::string_view to) {
+    ASSERT_EQ(from.size(), to.size());
+    const size_t at = bytes.find(from);
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at, from.size(), to);
+  };
+  rename("model.norm.weight", "model.morn.weight");
+  std::filesystem::permissions(weights, std::filesystem::perms::owner_all);
+  std::filesystem::remove(weights);
+  directory.Write("hf/model.safetensors", bytes);
+  const auto report = Json(Process::Run({"inspect", directory.Path("hf"), "--json"}));
+  ASSERT_EQ(report.at("problems").size(), 1u) << report.at("problems");
+  EXPECT_NE(report.at("problems")[0].get<std::string>().find("model.norm.weight is missing"),
+            std::string::npos);
+  EXPECT_EQ(report.at("unexpected_tensors"), nlohmann::json({"model.morn.weight"}));
+}
+
 TEST(Inspect, DequantisesToTheReferencesValues) {
   const TemporaryDirectory directory;
   for (const std::string type :
