@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/directories.h"
 #include "checkpoint/hf_directory.h"
 #include "convert/stream_tensor.h"
 #include "gguf/writer.h"
@@ -105,13 +106,6 @@ Status PlanMmproj(GgufFromHf& file, const HfDirectory& hf, const ConvertOptions&
 
 }  // namespace
 
-Status MakeDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return Fail("{}: cannot create the directory: {}", path, error.message());
-  return {};
-}
-
 Result<std::vector<std::string>> ConvertHfDirectory(const ConvertOptions& options) {
   MVLM_ASSIGN(const HfDirectory hf, HfDirectory::Open({options.hf_dir, options.base, options.vision}));
   const bool multimodal = hf.config.multimodal;
@@ -121,7 +115,7 @@ Result<std::vector<std::string>> ConvertHfDirectory(const ConvertOptions& option
   GgufFromHf mmproj(hf, work);
   MVLM_TRY(PlanText(text, hf, options));
   if (multimodal) MVLM_TRY(PlanMmproj(mmproj, hf, options));
-  MVLM_TRY(MakeDirectory(options.out_dir));
+  MVLM_TRY(MakeDirectories(options.out_dir));
   std::vector<std::string> written{options.out_dir + "/text.gguf"};
   MVLM_TRY(text.writer().Write(written.back()));
   if (multimodal) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/directories.h"
 #include "checkpoint/safetensors.h"
 #include "convert/stream_tensor.h"
 #include "gguf/reader.h"
@@ -119,7 +120,7 @@ Result<ToHfReport> ConvertToHf(const ToHfOptions& options) {
     MVLM_ASSIGN(vision, MmprojTensors(*mmproj));
     MVLM_TRY(tensors.Add(*mmproj, vision));
   }
-  MVLM_TRY(MakeDirectory(options.out_dir));
+  MVLM_TRY(MakeDirectories(options.out_dir));
   ToHfReport report{{options.out_dir + "/model.safetensors", options.out_dir + "/tokenizer.model",
                      options.out_dir + "/config.json"},
                     config.vision.stored_layers};

@@ -27,7 +27,4 @@ struct Work {
   uint64_t total = 0;
 };
 
-// Makes the directory if it is missing.
-Status MakeDirectory(const std::string& path);
-
 }  // namespace mobilevlm

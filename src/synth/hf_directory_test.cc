@@ -17,8 +17,8 @@
 #include "synth/synth.h"
 #include "synth/torch_writer.h"
 #include "synth/vocabulary.h"
-#include "text/sentencepiece_writer.h"
 #include "synth/zip_writer.h"
+#include "text/sentencepiece_writer.h"
 
 namespace mobilevlm {
 namespace {

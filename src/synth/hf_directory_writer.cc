@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/directories.h"
 #include "checkpoint/safetensors.h"
 #include "synth/plan.h"
 #include "synth/torch_writer.h"
@@ -119,10 +120,7 @@ std::vector<TensorSpec> OfficialTensors(const ModelSize& size) {
                      TensorStorage::kFloat});
   }
   for (TensorSpec& spec : ProjectorTensors(size.projector())) {
-    const std::string_view name = spec.hf_name;
-    const bool pointwise =
-        name.ends_with("fc1.weight") || name.ends_with("fc2.weight") || name.ends_with("block.2.0.weight");
-    if (pointwise) spec.shape.insert(spec.shape.end(), {1, 1});
+    spec.shape = spec.hf_shape();
     specs.push_back(std::move(spec));
   }
   specs.push_back(output);

@@ -1,7 +1,6 @@
 #include "synth/synth.h"
 
-#include <filesystem>
-
+#include "base/directories.h"
 #include "schema/tensors.h"
 #include "schema/write_config.h"
 #include "synth/hf_directory_writer.h"
@@ -37,13 +36,6 @@ Result<SynthLayout> ParseSynthLayout(std::string_view name) {
   if (name == "hf-bin") return SynthLayout::kHfBin;
   if (name == "hf-safetensors") return SynthLayout::kHfSafetensors;
   return Fail("wanted a layout of gguf, hf-bin, hf-safetensors, found {}", name);
-}
-
-Status MakeDirectories(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return Fail("{}: cannot create the directory: {}", path, error.message());
-  return {};
 }
 
 Status SynthesizeModel(const SynthOptions& options) {

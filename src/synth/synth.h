@@ -40,6 +40,4 @@ struct SynthOptions {
 // before anything is written.
 Status SynthesizeModel(const SynthOptions& options);
 
-Status MakeDirectories(const std::string& path);
-
 }  // namespace mobilevlm

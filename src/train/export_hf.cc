@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/directories.h"
 #include "base/read_file.h"
 #include "checkpoint/safetensors.h"
 #include "schema/write_hf_config.h"
@@ -33,9 +34,7 @@ torch::ScalarType TorchType(DType type) {
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type) {
   MVLM_CHECK(model->config().vision && model->config().projector, "only a whole model can be exported");
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return Fail("{}: cannot create the directory: {}", directory, error.message());
+  MVLM_TRY(MakeDirectories(directory));
   std::vector<torch::Tensor> values;  // keep the bytes alive
   std::vector<NamedTensor> tensors;
   for (const auto& item : model->named_parameters()) {
