@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "../end_to_end/files.h"
 #include "../end_to_end/process.h"
@@ -24,11 +24,12 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr int kContinued = 20;
-// Two engines round activations to 8 bits differently. Where they choose another id, ours must have thought
-// the other one nearly as likely (difference of two logits), and that must be rare.
-constexpr double kNearTie = 0.25;
-constexpr double kLeastSame = 0.9;
+constexpr int kContinued = 4;
+// Two engines round activations to 8 bits differently (llama.cpp in blocks of 256 for the K formats). Where
+// they choose another id, ours must have thought the other one nearly as likely (difference of two logits;
+// the largest seen is 0.29, with q2_k), and that must be rare.
+constexpr double kNearTie = 0.5;
+constexpr double kLeastSame = 0.97;
 
 const std::vector<std::string> kTexts{
     "What is in the picture?",
@@ -72,15 +73,18 @@ class LlamaCpp : public ::testing::Test {
     if (const std::string reason = WhyNot(); !reason.empty()) GTEST_SKIP() << reason;
   }
 
-  // The ids that both continue: prompts as the model knows them, and begun answers.
+  // The ids that both continue: every beginning of some questions and answers, so that there is something to
+  // say (without a picture, a model that has finished its sentence says no more).
   static std::vector<std::vector<int>> Prompts(const Tokenizer& tokenizer) {
     std::vector<std::vector<int>> prompts;
-    for (const char* text :
-         {"A chat. USER: What is in the picture? ASSISTANT:", "A chat. USER: How many? ASSISTANT: There are",
-          "The picture shows a red circle and", "Is there a tree? ASSISTANT: Yes, there is", "There is a"}) {
-      std::vector<int> ids = tokenizer.Encode(text);
-      ids.insert(ids.begin(), tokenizer.bos());
-      prompts.push_back(std::move(ids));
+    for (const char* text : {"USER: How many red circles are there? ASSISTANT: There are three",
+                             "The picture shows a red circle and a blue square on the left of a green tree",
+                             "Is there a house in the picture? Yes, there is a house with a"}) {
+      std::vector<int> ids{tokenizer.bos()};
+      for (const int id : tokenizer.Encode(text)) {
+        ids.push_back(id);
+        prompts.push_back(ids);
+      }
     }
     return prompts;
   }
@@ -101,6 +105,7 @@ class LlamaCpp : public ::testing::Test {
     ASSERT_TRUE(results.is_array() && results.size() == models.size());
     for (size_t i = 0; i < models.size(); ++i) {
       SCOPED_TRACE(models[i].name);
+      fmt::print("{}:\n", models[i].name);
       ASSERT_FALSE(results[i].contains("error")) << results[i].dump();
       CompareOne(*runtimes[i], results[i]);
     }
@@ -116,13 +121,17 @@ class LlamaCpp : public ::testing::Test {
     }
     const auto prompts = Prompts(tokenizer);
     int same = 0, all = 0;
+    std::set<int> distinct;
     for (size_t p = 0; p < prompts.size(); ++p) {
       const auto answer = theirs.at("answers").at(p).get<std::vector<int>>();
       ASSERT_EQ(answer.size(), static_cast<size_t>(kContinued));
+      distinct.insert(answer.begin(), answer.end());
       CompareAnswer(runtime, prompts[p], answer, same, all);
     }
+    fmt::print("  {} of {} ids are the same, {} different ones\n", same, all, distinct.size());
     EXPECT_GE(same, kLeastSame * all);
-    EXPECT_GE(all, kContinued);
+    EXPECT_GE(all, 100);
+    EXPECT_GE(distinct.size(), 10u);
   }
 
   // Reads llama.cpp's answer, and asks at every id whether it is ours.
@@ -139,6 +148,7 @@ class LlamaCpp : public ::testing::Test {
       const auto theirs = static_cast<size_t>(answer[i]), ours = static_cast<size_t>(ArgMax(logits));
       ++all;
       same += ours == theirs ? 1 : 0;
+      if (ours != theirs) fmt::print("  nearly as likely: {:.4f}\n", logits[ours] - logits[theirs]);
       EXPECT_LE(logits[ours] - logits[theirs], kNearTie) << "id " << i << ": " << theirs << ", ours " << ours;
       if (i + 1 < answer.size()) runtime.pipeline().Step(answer[i], *cache, last);
     }
