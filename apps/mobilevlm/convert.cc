@@ -29,14 +29,21 @@ struct ConvertFlags {
   int threads = 0;
 };
 
-// Shows the progress, and ends the work after Ctrl-C.
+// Shows the progress in whole megabytes, and ends the work after Ctrl-C.
 WorkProgress ShowProgress(const std::string& out_dir) {
   InterruptFlag();
-  const auto line = std::make_shared<std::optional<Progress>>();
-  return [line, out_dir](uint64_t done, uint64_t total) -> Status {
+  struct Shown {
+    std::optional<Progress> line;
+    uint64_t megabytes = 0;
+  };
+  const auto shown = std::make_shared<Shown>();
+  return [shown, out_dir](uint64_t done, uint64_t total) -> Status {
+    constexpr uint64_t kMegabyte = 1'000'000;
     if (Interrupted()) return Fail("interrupted: the file in the making was not written to {}", out_dir);
-    if (!*line) line->emplace("converting, MB", total / 1'000'000);
-    (*line)->Update(done / 1'000'000);
+    if (done / kMegabyte == shown->megabytes) return {};
+    shown->megabytes = done / kMegabyte;
+    if (!shown->line) shown->line.emplace("converting, MB", total / kMegabyte);
+    shown->line->Update(shown->megabytes);
     return {};
   };
 }

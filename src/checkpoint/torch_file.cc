@@ -38,6 +38,10 @@ std::optional<DType> ReadableType(std::string_view storage) {
 // "HalfStorage" of "torch.HalfStorage"
 std::string ShortName(const std::string& storage) { return storage.substr(storage.find('.') + 1); }
 
+bool HasControlCharacters(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
 bool RowMajor(const std::vector<uint64_t>& shape, const std::vector<uint64_t>& strides) {
   uint64_t wanted = 1;
   for (size_t axis = shape.size(); axis-- > 0;) {
@@ -81,7 +85,7 @@ class TorchParser {
     for (size_t i = 0; i + 1 < root.items.size(); i += 2) {
       const Value& name = pickle->at(root.items[i]);
       if (name.kind != Kind::kText) return Fail("{}: a key of the dictionary is no text", path);
-      if (Printable(name.text).substr(0, 80) != name.text.substr(0, 80)) {
+      if (HasControlCharacters(name.text)) {
         return Fail("{}: a tensor's name contains control characters: {}", path, Printable(name.text));
       }
       if (!names.insert(name.text).second) return Fail("{}: tensor {} appears twice", path, name.text);
@@ -108,8 +112,8 @@ class TorchParser {
     }
     if (found == nullptr) return Fail("{}: data.pkl is missing: not a file of torch.save", file_.path_);
     if (found->data.size() > kMaxPickleBytes) {
-      return Fail("{}: {} of {} bytes, wanted at most {}", file_.path_, found->name, found->data.size(),
-                  kMaxPickleBytes);
+      return Fail("{}: {} of {} bytes, wanted at most {}", file_.path_, Printable(found->name),
+                  found->data.size(), kMaxPickleBytes);
     }
     prefix_ = found->name.substr(0, found->name.size() - std::string_view("data.pkl").size());
     if (const ZipEntry* order = archive_->Find(prefix_ + "byteorder")) {
@@ -205,13 +209,14 @@ class TorchParser {
       return Fail("wanted a storage (\"storage\", type, key, device, elements)");
     }
     const ZipEntry* entry = archive_->Find(fmt::format("{}data/{}", prefix_, key->text));
-    if (entry == nullptr) return Fail("its data {}data/{} is missing", prefix_, Printable(key->text));
+    if (entry == nullptr)
+      return Fail("its data {}data/{} is missing", Printable(prefix_), Printable(key->text));
     Storage storage{type->text, entry->data, static_cast<uint64_t>(elements->integer)};
     if (const auto readable = ReadableType(type->text)) {
       const auto bytes = CheckedMul(storage.elements, GetDTypeInfo(*readable).block_bytes);
       if (bytes != entry->data.size()) {
-        return Fail("{}data/{}: wanted {} elements of {}, found {} bytes", prefix_, Printable(key->text),
-                    storage.elements, ShortName(type->text), entry->data.size());
+        return Fail("{}data/{}: wanted {} elements of {}, found {} bytes", Printable(prefix_),
+                    Printable(key->text), storage.elements, ShortName(type->text), entry->data.size());
       }
     }
     return storage;

@@ -146,9 +146,6 @@ class ZipParser {
 
   Status Add(const Listed& entry) {
     const std::string shown = Printable(entry.name);
-    if (shown.size() == entry.name.size() && shown != entry.name) {
-      return Fail("{}: the name of a zip entry contains control characters: {}", name_, shown);
-    }
     if ((entry.flags & kEncrypted) != 0) return Fail("{}: zip entry {} is encrypted", name_, shown);
     if (entry.method != kStored || entry.packed != entry.size) {
       return Fail("{}: zip entry {} is compressed (method {}, {} bytes for {}); torch.save stores", name_,

@@ -25,7 +25,9 @@ bool IsDescriptive(std::string_view key) { return key == "general.name"; }
 void ExpectSameMetadata(const GgufFile& found, const GgufFile& wanted) {
   constexpr std::string_view kFeatureLayer = "clip.vision.feature_layer";
   const size_t more = found.Has(kFeatureLayer) ? 1 : 0;
-  if (more != 0) EXPECT_EQ(found.GetInts(kFeatureLayer)->at(0), ReadVisionConfig(wanted)->used_layers);
+  if (more != 0) {
+    EXPECT_EQ(found.GetInts(kFeatureLayer)->at(0), ReadVisionConfig(wanted)->used_layers);
+  }
   EXPECT_EQ(found.metadata().size(), wanted.metadata().size() + more);
   for (const auto& [key, value] : wanted.metadata()) {
     const GgufValue* ours = found.Find(key);

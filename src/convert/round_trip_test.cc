@@ -79,9 +79,9 @@ INSTANTIATE_TEST_SUITE_P(
         Layout{"nano80-ldp", DType::kF16, "bin", 1}, Layout{"nano80-ldp", DType::kF16, "bin", 2},
         Layout{"nano-mlp", DType::kF16, "bin", 2}, Layout{"nano-ldpv2", DType::kBF16, "bin", 1},
         Layout{"nano80-ldp", DType::kBF16, "safetensors", 1}, Layout{"nano80-ldp", DType::kF32, "bin", 1}),
-    [](const auto& info) {
-      std::string name = fmt::format("{}_{}_{}_{}", info.param.model, DTypeName(info.param.type),
-                                     info.param.extension, info.param.shards);
+    [](const auto& parameters) {
+      std::string name = fmt::format("{}_{}_{}_{}", parameters.param.model, DTypeName(parameters.param.type),
+                                     parameters.param.extension, parameters.param.shards);
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });

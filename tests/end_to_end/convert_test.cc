@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "files.h"
@@ -71,12 +72,13 @@ TEST_F(Convert, PresetsChooseTypesPerTensor) {
   ASSERT_EQ(done.exit_code, 0) << done.err;
   const ProcessResult shown = Process::Run({"inspect", Out() + "/text.gguf", "--json"});
   ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  std::map<std::string, std::string> types;
   for (const auto& tensor : nlohmann::json::parse(shown.out).at("tensors")) {
-    if (tensor.at("name") == "blk.0.ffn_up.weight") EXPECT_EQ(tensor.at("type"), "Q4_0");
-    // Rows of 64 are no whole blocks of Q6_K.
-    if (tensor.at("name") == "output.weight") EXPECT_EQ(tensor.at("type"), "Q8_0");
-    if (tensor.at("name") == "output_norm.weight") EXPECT_EQ(tensor.at("type"), "F32");
+    types[tensor.at("name")] = tensor.at("type");
   }
+  EXPECT_EQ(types["blk.0.ffn_up.weight"], "Q4_0");
+  EXPECT_EQ(types["output.weight"], "Q8_0");  // rows of 64 are no whole blocks of Q6_K
+  EXPECT_EQ(types["output_norm.weight"], "F32");
 }
 
 TEST_F(Convert, MissingShard) {
