@@ -38,26 +38,41 @@ TEST(Convert, ConvertedDirectoriesGiveTheReferencesGreedyIds) {
   }
 }
 
-TEST(Synth, InspectAndRunTakeTheFiles) {
+class SynthProjector : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(SynthProjector, InspectAndRunTakeTheFiles) {
   const TemporaryDirectory directory;
-  const ProcessResult made =
-      Process::Run({"synth", "--size", "mini", "--type", "q8_0", "-o", directory.Path("out")});
+  const ProcessResult made = Process::Run(
+      {"synth", "--size", "mini", "--type", "q8_0", "--projector", GetParam(), "-o", directory.Path("out")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const std::string text = directory.Path("out/text.gguf");
   const std::string mmproj = directory.Path("out/mmproj.gguf");
   EXPECT_EQ(Process::Run({"inspect", text}).exit_code, 0);
-  EXPECT_EQ(Process::Run({"inspect", mmproj}).exit_code, 0);
+  EXPECT_EQ(Json(Process::Run({"inspect", mmproj, "--json"})).at("config").at("projector"), GetParam());
   const nlohmann::json answer =
       Json(Process::Run({"run", "-m", text, "--mmproj", mmproj, "--image", Path("image_336.png"), "-p",
                          "What?", "-n", "3", "--json"}));
   EXPECT_GE(answer["ids"].size(), 1u);
 }
 
+INSTANTIATE_TEST_SUITE_P(All, SynthProjector, ::testing::Values("ldp", "ldpv2", "mlp"),
+                         [](const auto& test) { return std::string(test.param); });
+
 TEST(Synth, BadInputIsNamed) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
   ExpectRefusal(Process::Run({"synth", "--size", "2b", "-o", out}), {"2b"});
   ExpectRefusal(Process::Run({"synth", "--size", "mini", "--type", "q9", "-o", out}), {"q9"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--layout", "onnx", "-o", out}), {"onnx", "hf-bin"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--projector", "peg", "-o", out}), {"peg", "ldpv2"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--shards", "2", "-o", out}), {"--shards"});
+  const std::vector<std::string> hf{"synth", "--size", "mini", "--layout", "hf-bin", "-o", out};
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--type", "q8_0"}, {"--vision-type", "f16"}, {"--only-text"}}) {
+    std::vector<std::string> command = hf;
+    command.insert(command.end(), more.begin(), more.end());
+    ExpectRefusal(Process::Run(command), {"Hugging Face"});
+  }
   ExpectRefusal(Process::Run({"synth", "--size", "mini", "-o", "/proc/nowhere"}), {"/proc/nowhere"});
   EXPECT_FALSE(std::filesystem::exists(out));
 }

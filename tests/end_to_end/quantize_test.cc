@@ -78,6 +78,34 @@ INSTANTIATE_TEST_SUITE_P(Models, QuantizedPair, ::testing::Values("nano-ldpv2", 
                            return name;
                          });
 
+#if defined(MOBILEVLM_WORLD)
+// The bundled model, importances from the training split, compared on the test split.
+TEST(Quantize, ImportancesLowerTheDivergenceAtTwoBits) {
+  const TemporaryDirectory directory;
+  const std::string mini = MOBILEVLM_SOURCE_DIR "/models/mini/";
+  const ProcessResult measured =
+      Process::Run({"imatrix", "-m", mini + "text.gguf", "--mmproj", mini + "mmproj.gguf", "--limit", "24",
+                    "-o", directory.Path("imatrix.gguf")});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const auto divergence = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> command{
+        "quantize",  mini + "text.gguf", directory.Path("out.gguf"), "q2_k",    "--requantize",
+        "--compare", "--with",           mini + "mmproj.gguf",       "--limit", "24",
+        "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    const ProcessResult done = Process::Run(command);
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    const auto json = nlohmann::json::parse(done.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_EQ(json.at("comparison").at("pictures"), 24);
+    EXPECT_GT(json.at("comparison").at("top1"), 0.9);
+    return json.at("comparison").at("kl").get<double>();
+  };
+  const double without = divergence({}), with = divergence({"--imatrix", directory.Path("imatrix.gguf")});
+  EXPECT_LT(with, 0.95 * without);
+  EXPECT_LT(without, 0.1);
+}
+#endif
+
 TEST(Quantize, BadInputIsRefusedAndLeavesNothing) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out.gguf");
