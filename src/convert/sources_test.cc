@@ -126,6 +126,9 @@ TEST_F(SourcesTest, ATowerThatIsNowhere) {
   EXPECT_THAT(written.error().message,
               HasSubstr("class_embedding is missing; if the tower is in a directory"));
   EXPECT_THAT(written.error().message, HasSubstr("--vision"));
+  EditConfig(Path("hf"), "vision_config", "other");  // as LLaVA's own directories: not even described
+  EXPECT_THAT(ConvertHfDirectory({Path("hf"), Path("out")}).error().message,
+              HasSubstr("clip-vit-large-patch14-336\" is not among these tensors: name the directory"));
 }
 
 TEST_F(SourcesTest, ALlamaAlone) {

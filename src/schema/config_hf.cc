@@ -140,7 +140,7 @@ Result<VisionConfig> FindVision(const Object& root, const TowerHint& hint) {
       root.where(), Printable(name),
       tower == nullptr ? "is no CLIP tower whose sizes are known"
       : hint.shape     ? "does not have the shapes of these tensors"
-                       : "is not among these tensors");
+                       : "is not among these tensors: name the directory that has it with --vision");
 }
 
 Result<ProjectorType> ParseProjectorType(const Object& json) {

@@ -96,20 +96,6 @@ TEST(Bench, BadInputIsNamed) {
   ExpectRefusal(Process::Run({"bench", "-m", "no.gguf", "--mmproj", "no.gguf"}), {"no.gguf"});
 }
 
-TEST(Convert, BadInputIsRefusedAndLeavesNothing) {
-  const TemporaryDirectory directory;
-  std::filesystem::copy(Path("nano-ldpv2/hf"), directory.Path("hf"));
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out"), "--type", "q9"}),
-                {"q9"});
-  std::filesystem::resize_file(directory.Path("hf/model.safetensors"), 1000);
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}),
-                {"model.safetensors"});
-  std::filesystem::remove(directory.Path("hf/config.json"));
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}),
-                {"config.json"});
-  EXPECT_FALSE(std::filesystem::exists(directory.Path("out/text.gguf")));
-}
-
 TEST(Inspect, TellsWhatAFileIsAndDequantisesATensor) {
   const auto text = Json(Process::Run({"inspect", Path("nano-ldpv2/text.gguf"), "--json"}));
   EXPECT_EQ(text.at("kind"), "text model");

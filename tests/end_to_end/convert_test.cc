@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Convert : public ::testing::Test {
+class ConvertDirectory : public ::testing::Test {
  protected:
   void SetUp() override { fs::copy(Path("nano-ldpv2/hf"), Hf()); }
 
@@ -49,7 +49,7 @@ class Convert : public ::testing::Test {
   TemporaryDirectory directory_;
 };
 
-TEST_F(Convert, ThereAndBackGivesTheSameFiles) {
+TEST_F(ConvertDirectory, ThereAndBackGivesTheSameFiles) {
   ASSERT_EQ(Process::Run({"convert", Hf(), "-o", directory_.Path("first/hf")}).exit_code, 0);
   const ProcessResult back = Process::Run(
       {"convert", directory_.Path("first/hf"), "-o", directory_.Path("second/hf"), "--to", "hf"});
@@ -66,7 +66,7 @@ TEST_F(Convert, ThereAndBackGivesTheSameFiles) {
   }
 }
 
-TEST_F(Convert, PresetsChooseTypesPerTensor) {
+TEST_F(ConvertDirectory, PresetsChooseTypesPerTensor) {
   const ProcessResult done =
       Process::Run({"convert", Hf(), "-o", Out(), "--type", "q4_0", "--vision-type", "q8_0"});
   ASSERT_EQ(done.exit_code, 0) << done.err;
@@ -81,7 +81,7 @@ TEST_F(Convert, PresetsChooseTypesPerTensor) {
   EXPECT_EQ(types["output_norm.weight"], "F32");
 }
 
-TEST_F(Convert, MissingShard) {
+TEST_F(ConvertDirectory, MissingShard) {
   fs::rename(Weights(), Hf() + "/model-00001-of-00002.safetensors");
   nlohmann::json index;
   index["weight_map"] = {{"lm_head.weight", "model-00001-of-00002.safetensors"},
@@ -93,7 +93,7 @@ TEST_F(Convert, MissingShard) {
   ExpectConvertRefusal({"names 1 files", "one of 2"});
 }
 
-TEST_F(Convert, IndexNamingAFileThatIsNotThere) {
+TEST_F(ConvertDirectory, IndexNamingAFileThatIsNotThere) {
   fs::remove(Weights());
   directory_.Write("hf/pytorch_model.bin.index.json", R"({"weight_map": {"lm_head.weight": "nowhere.bin"}})");
   ExpectConvertRefusal({"pytorch_model.bin.index.json", "nowhere.bin", "missing"});
@@ -101,46 +101,48 @@ TEST_F(Convert, IndexNamingAFileThatIsNotThere) {
   ExpectConvertRefusal({"lm_head.weight", "in this directory"});
 }
 
-TEST_F(Convert, NoWeights) {
+TEST_F(ConvertDirectory, NoWeights) {
   fs::remove(Weights());
   ExpectConvertRefusal({"no weights", "pytorch_model.bin.index.json"});
+  fs::remove(Hf() + "/config.json");
+  ExpectConvertRefusal({"config.json"});
 }
 
-TEST_F(Convert, WrongShape) {
+TEST_F(ConvertDirectory, WrongShape) {
   Edit("config.json", "\"intermediate_size\": 192", "\"intermediate_size\": 256");
   ExpectConvertRefusal({"mlp.gate_proj.weight", "wanted shape [256, 64], found [192, 64]"});
 }
 
-TEST_F(Convert, VocabularyOfAnotherSizeThanTheEmbedding) {
+TEST_F(ConvertDirectory, VocabularyOfAnotherSizeThanTheEmbedding) {
   Edit("config.json", "\"vocab_size\": 768", "\"vocab_size\": 800");
   ExpectConvertRefusal({"model.embed_tokens.weight", "wanted shape [800, 64], found [768, 64]"});
   Edit("config.json", "\"vocab_size\": 800", "\"vocab_size\": 700");
   ExpectConvertRefusal({"tokenizer.model", "768 pieces", "vocab_size 700"});
 }
 
-TEST_F(Convert, UnknownArchitecture) {
+TEST_F(ConvertDirectory, UnknownArchitecture) {
   Edit("config.json", "\"model_type\": \"mobilevlm\"", "\"model_type\": \"qwen2_vl\"");
   ExpectConvertRefusal({"config.json", "model_type", "qwen2_vl", "mobilevlm"});
 }
 
-TEST_F(Convert, UnknownProjector) {
+TEST_F(ConvertDirectory, UnknownProjector) {
   Edit("config.json", "ldpnetv2", "resampler");
   ExpectConvertRefusal({"config.json", "mm_projector_type", "resampler"});
 }
 
-TEST_F(Convert, TowerThatNobodyDescribes) {
+TEST_F(ConvertDirectory, TowerThatNobodyDescribes) {
   Edit("config.json", "vision_config", "tower_config");
   ExpectConvertRefusal({"config.json", "vision_config is missing", "num_attention_heads"});
 }
 
-TEST_F(Convert, TruncatedSafetensors) {
+TEST_F(ConvertDirectory, TruncatedSafetensors) {
   for (const size_t size : {0, 7, 1000, 700'000}) {
     fs::resize_file(Weights(), size);
     ExpectConvertRefusal({"model.safetensors"});
   }
 }
 
-TEST_F(Convert, SafetensorsHeaderOfAbsurdLength) {
+TEST_F(ConvertDirectory, SafetensorsHeaderOfAbsurdLength) {
   std::string bytes = Slurp(Weights());
   const uint64_t length = uint64_t{1} << 63;
   std::memcpy(bytes.data(), &length, sizeof(length));
@@ -149,7 +151,7 @@ TEST_F(Convert, SafetensorsHeaderOfAbsurdLength) {
 }
 
 // Headers written by hand: two tensors in eight bytes.
-TEST_F(Convert, OverlappingAndDuplicateTensors) {
+TEST_F(ConvertDirectory, OverlappingAndDuplicateTensors) {
   const auto write = [&](const std::string& header) {
     const uint64_t length = header.size();
     directory_.Write("hf/model.safetensors",
@@ -163,14 +165,14 @@ TEST_F(Convert, OverlappingAndDuplicateTensors) {
   ExpectConvertRefusal({"tensor a appears twice"});
 }
 
-TEST_F(Convert, PickleThatWouldRunACommand) {
+TEST_F(ConvertDirectory, PickleThatWouldRunACommand) {
   UseTorchFile("os_system.bin");
   fs::remove("executed");
   ExpectConvertRefusal({"pytorch_model.bin", "posix.system", "refused"});
   EXPECT_FALSE(fs::exists("executed"));
 }
 
-TEST_F(Convert, TorchFilesThatAreBroken) {
+TEST_F(ConvertDirectory, TorchFilesThatAreBroken) {
   for (const auto& [file, word] : {std::pair{"compressed.bin", "compressed"},
                                    {"missing_data.bin", "data/1 is missing"},
                                    {"outside.bin", "leaves its storage"},
@@ -183,7 +185,7 @@ TEST_F(Convert, TorchFilesThatAreBroken) {
 }
 
 // An entry that says it holds two gigabytes in a file of two kilobytes.
-TEST_F(Convert, ZipBomb) {
+TEST_F(ConvertDirectory, ZipBomb) {
   std::string bytes = Slurp(Path("torch_bin/tensors.bin"));
   size_t at = 0;
   for (int entry = 0; entry < 3; ++entry) at = bytes.find("PK\x01\x02", at + 1);
@@ -196,7 +198,7 @@ TEST_F(Convert, ZipBomb) {
   ExpectConvertRefusal({"pytorch_model.bin", "2147483648 bytes", "do not fit"});
 }
 
-TEST_F(Convert, FlagsThatDoNotBelongTogether) {
+TEST_F(ConvertDirectory, FlagsThatDoNotBelongTogether) {
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--type", "q9"}), {"--type", "q9", "q4_k_m"});
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--base", Hf()}), {"is no LoRA adapter"});
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--mmproj", "x"}), {"--to hf"});
@@ -207,7 +209,7 @@ TEST_F(Convert, FlagsThatDoNotBelongTogether) {
 }
 
 // A limit on the size of files stands for a full disk: the work ends in the middle.
-TEST_F(Convert, FullDiskLeavesNoHalfFile) {
+TEST_F(ConvertDirectory, FullDiskLeavesNoHalfFile) {
   rlimit old{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
   const auto handler = ::signal(SIGXFSZ, SIG_IGN);  // inherited: the write fails instead
@@ -226,7 +228,7 @@ TEST_F(Convert, FullDiskLeavesNoHalfFile) {
 
 // The signal comes when the first bytes are on the disk; the search for q2_k's scales takes a while from
 // there.
-TEST_F(Convert, CtrlCLeavesNoHalfFile) {
+TEST_F(ConvertDirectory, CtrlCLeavesNoHalfFile) {
   const ProcessResult made = Process::Run(
       {"synth", "--size", "mini", "--layout", "hf-bin", "--type", "f16", "-o", directory_.Path("mini")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
