@@ -63,6 +63,7 @@ TEST(Synth, BadInputIsNamed) {
 }
 
 TEST(Bench, JsonOfAModelMadeForIt) {
+  if (kEmulated) GTEST_SKIP() << "bench starts its own executable, which needs the emulator again";
   const TemporaryDirectory directory;
   const nlohmann::json json =
       Json(Process::Run({"bench", "--size", "mini", "--quant", "q8_0", "--repeats", "1", "--depths", "0",
