@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "compare.h"
 #include "files.h"
 #include "gguf/reader.h"
 #include "golden.h"
@@ -48,6 +49,31 @@ class ConvertDirectory : public ::testing::Test {
 
   TemporaryDirectory directory_;
 };
+
+// The whole road, against PyTorch's numbers on the same directory.
+TEST(Convert, ConvertedDirectoriesGiveTheReferencesTraces) {
+  for (const std::string model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
+    const TemporaryDirectory directory;
+    const ProcessResult converted =
+        Process::Run({"convert", Path(model + "/hf"), "-o", directory.Path("out")});
+    ASSERT_EQ(converted.exit_code, 0) << converted.err;
+    const Expected expected = ReadExpected(model);
+    const ProcessResult traced =
+        Process::Run({"trace", "-m", directory.Path("out/text.gguf"), "--mmproj",
+                      directory.Path("out/mmproj.gguf"), "--image", Path("image_336.png"), "--ids-before",
+                      Join(expected.ids_before), "--ids-after", Join(expected.ids_after), "-n",
+                      std::to_string(expected.greedy_ids.size()), "--out", directory.Path("trace")});
+    ASSERT_EQ(traced.exit_code, 0) << traced.err;
+    const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
+    EXPECT_EQ(result.at("greedy_ids").get<std::vector<int>>(), expected.greedy_ids) << model;
+    for (const std::string file : {"vision_features.npy", "visual_tokens.npy", "prompt_logits.npy"}) {
+      const auto found = ReadNpy(directory.Path("trace/" + file));
+      ASSERT_TRUE(found) << found.error().message;
+      const Difference difference = Compare(found->values, ReadGolden(model + "/" + file).values);
+      EXPECT_TRUE(difference.Within(kTolerance)) << model << " " << file << ": " << difference.ToString();
+    }
+  }
+}
 
 TEST_F(ConvertDirectory, ThereAndBackGivesTheSameFiles) {
   ASSERT_EQ(Process::Run({"convert", Hf(), "-o", directory_.Path("first/hf")}).exit_code, 0);
