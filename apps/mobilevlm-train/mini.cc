@@ -47,6 +47,19 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   command->add_option("--projector-lr", plan->text.projector_rate, "of the align stage")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command
+      ->add_option("--cell-loss", plan->text.cell_loss,
+                   "of the align stage: weight of the distance between visual tokens and the cells' words")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--dialogue-share", plan->text.dialogue_share,
+                   "of scenes whose questions make one conversation; else each stands alone")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--caption-share", plan->text.caption_share, "of the language stage's samples")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--scenes", plan->text.scenes, "training scenes with cached features")
       ->check(WholeNumber(1))
       ->capture_default_str();

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "commands.h"
-#include "eval/suite.h"
+#include "eval/world_suite.h"
 #include "mobilevlm/mobilevlm.h"
 #include "world/dataset.h"
 
@@ -23,39 +23,6 @@ struct EvalOptions {
   bool show_wrong = false;
 };
 
-// The questions of a split, kind by kind; question i of a kind is the same in every run.
-class WorldSuite {
- public:
-  WorldSuite(const world::World& world, world::Split split, std::vector<std::string> kinds, int per_kind)
-      : world_(world), split_(split), kinds_(std::move(kinds)), per_kind_(static_cast<uint64_t>(per_kind)) {}
-
-  uint64_t size() const { return kinds_.size() * per_kind_; }
-
-  std::optional<eval::SuiteItem> Next() {
-    if (next_ == size()) return std::nullopt;
-    const std::string& kind = kinds_[next_ / per_kind_];
-    const uint64_t index = next_ % per_kind_;
-    ++next_;
-    const world::Sample sample = world::MakeSample(world_, split_, kind, index);
-    world::Rendered rendered = world_.Render(sample.scene);
-    eval::SuiteItem item;
-    item.kind = kind;
-    item.chance = world::ChanceOf(kind);
-    item.picture =
-        Picture::FromRgb(rendered.picture.width, rendered.picture.height, std::move(rendered.picture.rgb));
-    item.question = sample.question.question;
-    item.answer = sample.question.answer;
-    return item;
-  }
-
- private:
-  const world::World& world_;
-  world::Split split_;
-  std::vector<std::string> kinds_;
-  uint64_t per_kind_;
-  uint64_t next_ = 0;
-};
-
 Status RunEvalWorld(const EvalOptions& options) {
   MVLM_ASSIGN(const world::Split split, world::ParseSplit(options.split));
   std::vector<std::string> kinds = world::Kinds();
@@ -70,7 +37,7 @@ Status RunEvalWorld(const EvalOptions& options) {
   MVLM_TRY(UseBundledModelIfNone(load));
   MVLM_ASSIGN(const Model model, Model::Load(load));
 
-  WorldSuite suite(world, split, std::move(kinds), options.per_kind);
+  eval::WorldSuite suite(world, split, std::move(kinds), static_cast<uint64_t>(options.per_kind));
   eval::SuiteOptions suite_options;
   suite_options.total = suite.size();
   suite_options.ask_blank = !options.no_blank;

@@ -9,9 +9,9 @@
 #include "engine/memory.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
-#include "vocab/read_vocab.h"
 #include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
+#include "vocab/read_vocab.h"
 
 namespace mobilevlm {
 namespace {

@@ -18,7 +18,7 @@ constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // Parts of one call: query, key and value.
 constexpr size_t kMostParts = 3;
 // One token: panels are handed out in pieces of about this many bytes.
-constexpr size_t kBytesPerItem = 128 * 1024;
+constexpr size_t kBytesPerItem = 64 * 1024;
 
 // How the tokens are cut into tiles, as evenly as possible.
 struct Tiling {
@@ -133,18 +133,6 @@ void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
   }
 }
 
-// Where the sums of one tile start: at the bias, or where the inputs before left them in y.
-void StartTile(const Part& part, size_t first, size_t count, bool from_bias, size_t begin, size_t end,
-               float* sums) {
-  for (size_t t = begin; t < end; ++t, sums += kPairOutputs) {
-    if (from_bias) {
-      StartFromBias(*part.w, first, count, kPairOutputs, sums);
-    } else {
-      std::copy_n(part.y.row(t) + first, count, sums);
-    }
-  }
-}
-
 // All tokens times one pair of panels.
 void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
   const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
@@ -156,15 +144,21 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::
   const UnpackedPanel panels[2] = {{quants, scales, mins},
                                    {quants + most * kPackedOutputs, scales + most, mins + most}};
   const auto gemm = job.kernels.gemm[part.traits.sub_blocks - 1][part.traits.has_min];
+  alignas(64) float bias[kPairOutputs], sums[kTileRows * kPairOutputs];
+  StartFromBias(*part.w, first, count, kPairOutputs, bias);
   for (size_t k = 0; k < in; k += kUnpackedInputs) {
     const size_t depth = std::min(kUnpackedInputs, in - k);
     const std::byte* from = packed + PanelBytes(part.format, k);
     job.kernels.unpack[part.format](from, depth, panels[0]);
     job.kernels.unpack[part.format](from + part.panel_bytes, depth, panels[1]);
     for (size_t tile = 0; tile < job.tiling.tiles; ++tile) {
-      alignas(64) float sums[kTileRows * kPairOutputs] = {};
       const size_t begin = job.tiling.Begin(tile), end = job.tiling.Begin(tile + 1);
-      StartTile(part, first, count, k == 0, begin, end, sums);
+      // The sums start at the bias, or where the inputs before left them in y.
+      for (size_t t = begin; t < end; ++t) {
+        float* start = sums + (t - begin) * kPairOutputs;
+        std::copy_n(bias, kPairOutputs, start);
+        if (k > 0) std::copy_n(part.y.row(t) + first, count, start);
+      }
       gemm(panels, depth, job.Rows(part, tile, k), sums, kPairOutputs);
       for (size_t t = begin; t < end; ++t) {
         std::copy_n(sums + (t - begin) * kPairOutputs, count, part.y.row(t) + first);

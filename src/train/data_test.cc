@@ -107,7 +107,41 @@ TEST(WorldText, AKindOfWeightZeroIsNeverAsked) {
   const WorldText text(TheWorld(), tokenizer, 36, 2000, weights);
   const world::Scene scene = TheWorld().MakeScene(world::Split::kTrain, "count", 1);
   Random random(5);
-  EXPECT_EQ(SupervisedRuns(text.Dialogue(scene, 6, random)).size(), 1u);
+  // However often it is asked, the answer is the one number.
+  const auto answers = SupervisedRuns(text.Dialogue(scene, 6, random));
+  ASSERT_FALSE(answers.empty());
+  for (const auto& answer : answers) EXPECT_EQ(answer, answers[0]);
+}
+
+TEST(TokenBatch, RoundsSideBySideSeeThePictureAndThemselves) {
+  // Two shared ids, then rounds of two and three ids; the neighbour is an ordinary conversation.
+  const TokenSample a{.ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_start = 0};
+  const TokenSample b{.ids = {1, 2, 5, 6, 7}, .supervised = {0, 0, 0, 1, 1}, .image_start = 0};
+  const TokenSample both = SideBySide(std::vector{a, b}, 2);
+  EXPECT_EQ(both.ids, (std::vector<int>{1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(both.rounds, (std::vector<int>{0, 0, 1, 1, 2, 2, 2}));
+  EXPECT_EQ(both.supervised, (std::vector<uint8_t>{0, 0, 0, 1, 0, 1, 1}));
+  const TokenBatch batch = Collate(std::vector{both, b}, 1);
+  const auto* positions = batch.positions.data_ptr<int64_t>();
+  EXPECT_EQ(std::vector<int64_t>(positions, positions + 7), (std::vector<int64_t>{0, 1, 2, 3, 2, 3, 4}));
+  const auto sees = [&](int64_t sample, int64_t t, int64_t other) {
+    return batch.mask[sample][t][other].item<float>() == 0.0f;
+  };
+  EXPECT_TRUE(sees(0, 5, 1) && sees(0, 5, 4) && sees(0, 5, 5));
+  EXPECT_FALSE(sees(0, 5, 2) || sees(0, 5, 3) || sees(0, 5, 6));
+  EXPECT_TRUE(sees(1, 4, 2));
+  EXPECT_FALSE(sees(1, 3, 4));
+}
+
+TEST(WorldText, AnInterviewIsManyConversationsOfOneRound) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldText text(TheWorld(), tokenizer, 36, 500, {});
+  Random random(3);
+  const TokenSample sample = text.Interview(TheWorld().MakeScene(world::Split::kTrain, 2), 8, random);
+  ASSERT_LE(sample.ids.size(), 500u);
+  EXPECT_GT(sample.rounds.back(), 1);
+  // Every round ends with its answer.
+  EXPECT_EQ(SupervisedRuns(sample).size(), static_cast<size_t>(sample.rounds.back()));
 }
 
 TEST(TowerTargets, OneShapeByHand) {

@@ -11,8 +11,8 @@
 
 namespace mobilevlm::train {
 
-// `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory. Exactly the blocks
-// that run are stored.
+// `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory. Exactly the
+// blocks that run are stored.
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type);
 

@@ -70,9 +70,11 @@ struct StageOptions {
 struct TextOptions {
   int64_t scenes = 30000;                           // training scenes with cached features
   int64_t questions_per_kind = 128;                 // in validation
-  int most_rounds = 6;                              // questions about one scene, 1 to this many
+  int most_rounds = 12;                             // most questions about one scene
+  double dialogue_share = 0.15;                     // of scenes: their questions make one conversation
   double caption_share = 0.1;                       // of the language stage's samples
-  double projector_rate = 1e-3;                     // learning rate of the projector
+  double projector_rate = 1e-3;                     // learning rate of the projector in align
+  double cell_loss = 1;                             // of align: weight of the distance to the cells' words
   std::map<std::string, double> kind_weights = {};  // how often a kind is asked; absent: 1
 };
 

@@ -95,6 +95,27 @@ TEST_F(NanoLdpV2, DecoderGivesTheReferenceLogits) {
   EXPECT_LT(Difference(second, Golden("nano-ldpv2/prompt_logits.npy")), 1e-3);
 }
 
+TEST_F(NanoLdpV2, RoundsSideBySideGiveTheLogitsOfEachAlone) {
+  const torch::Tensor visual = Golden("nano-ldpv2/visual_tokens.npy");
+  const int count = static_cast<int>(visual.size(0));
+  const auto sample = [&](const std::vector<int>& tail) {
+    TokenSample made{.ids = std::vector<int>(static_cast<size_t>(count) + 1, 0), .image_start = 1};
+    made.ids[0] = 1;
+    made.ids.insert(made.ids.end(), tail.begin(), tail.end());
+    made.supervised.resize(made.ids.size(), 0);
+    return made;
+  };
+  const TokenSample first = sample({5, 6, 7}), second = sample({8, 9, 10, 11});
+  const size_t shared = static_cast<size_t>(count) + 1;
+  const auto logits = [&](const TokenSample& one) {
+    return model_->Logits(model_->Hidden(Collate(std::vector{one}, count), visual));
+  };
+  const auto begin = static_cast<int64_t>(shared);
+  const torch::Tensor both = logits(SideBySide(std::vector{first, second}, shared));
+  EXPECT_LT(Difference(both.slice(0, 0, begin + 3), logits(first).slice(0, 0, begin + 3)), 1e-4);
+  EXPECT_LT(Difference(both.slice(0, begin + 3, begin + 7), logits(second).slice(0, begin, begin + 4)), 1e-4);
+}
+
 TEST_F(NanoLdpV2, ParametersBearTheOfficialNames) {
   const auto weights = ReadSafetensors(kGolden + "nano-ldpv2/hf/model.safetensors");
   for (const auto& item : model_->named_parameters()) {

@@ -19,6 +19,9 @@
 
 namespace mobilevlm::golden {
 
+// The executable runs in an emulator of its CPU.
+inline constexpr bool kEmulated = MOBILEVLM_EMULATOR[0] != '\0';
+
 struct ProcessResult {
   int exit_code = -1;  // -1: ended by a signal
   int signal = 0;
@@ -67,7 +70,7 @@ class Process {
       }
       for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
       std::vector<char*> argv;
-      if (MOBILEVLM_EMULATOR[0] != '\0') argv.push_back(const_cast<char*>(MOBILEVLM_EMULATOR));
+      if (kEmulated) argv.push_back(const_cast<char*>(MOBILEVLM_EMULATOR));
       argv.push_back(const_cast<char*>(MOBILEVLM_EXECUTABLE));
       for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
       argv.push_back(nullptr);

@@ -95,15 +95,21 @@ void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, f
                                     MatrixTile<4, kSubs, kMin>,
                                     MatrixTile<5, kSubs, kMin>,
                                     MatrixTile<6, kSubs, kMin>};
-  for (size_t panel = 0; panel < 2; ++panel) {
-    // Tiles as even as possible, in whole pairs of rows.
-    const size_t pairs = (x.rows + 1) / 2;
-    size_t tiles = (pairs + kTilePairs - 1) / kTilePairs;
-    for (size_t done = 0; tiles > 0; --tiles) {
-      const size_t left = x.rows - done, even = ((left + 1) / 2 + tiles - 1) / tiles * 2;
-      const size_t count = even < left ? even : left;
-      kTiles[count](panels[panel], k, x, done, y + done * y_stride + panel * kPackedOutputs, y_stride);
-      done += count;
+  for (size_t begin = 0; begin < k; begin += kGemmInputs) {
+    const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
+    const QuantisedRows part = RowsFrom<kSubs>(x, begin);
+    for (size_t panel = 0; panel < 2; ++panel) {
+      const UnpackedPanel here = PanelFrom<kSubs>(panels[panel], begin);
+      float* out = y + panel * kPackedOutputs;
+      // Tiles as even as possible, in whole pairs of rows.
+      const size_t pairs = (x.rows + 1) / 2;
+      size_t tiles = (pairs + kTilePairs - 1) / kTilePairs;
+      for (size_t done = 0; tiles > 0; --tiles) {
+        const size_t left = x.rows - done, even = ((left + 1) / 2 + tiles - 1) / tiles * 2;
+        const size_t count = even < left ? even : left;
+        kTiles[count](here, depth, part, done, out + done * y_stride, y_stride);
+        done += count;
+      }
     }
   }
 }

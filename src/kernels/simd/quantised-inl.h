@@ -25,7 +25,7 @@ template <class V>
 constexpr int kParts = static_cast<int>(kPackedOutputs) / V::kLanes;
 
 // How far ahead the stream of packed weights is prefetched.
-constexpr size_t kPrefetchAhead = 2048;
+constexpr size_t kPrefetchAhead = 8192;
 
 // The scale of a block of activations from the bits of its largest magnitude: as integers, magnitudes order
 // like the floats, infinity above them and NaN above that.
@@ -228,22 +228,27 @@ struct MakeQuantTiles<V, kSubs, kMin, 0, kRows...> : QuantTiles<V, kSubs, kMin, 
 // stay in the first-level cache.
 constexpr size_t kGemmInputs = 512;
 
+// The operands from input `begin` on.
+template <int kSubs>
+inline QuantisedRows RowsFrom(const QuantisedRows& x, size_t begin) {
+  const size_t block = begin / kQuantBlock, sums = block * kSubs * x.rows;
+  return {x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums, x.scaled_sums + sums};
+}
+template <int kSubs>
+inline UnpackedPanel PanelFrom(const UnpackedPanel& panel, size_t begin) {
+  const size_t scales = begin / kQuantBlock * kSubs * kPackedOutputs;
+  return {panel.quants + begin * kPackedOutputs, panel.scales + scales, panel.mins + scales};
+}
+
 template <class V, int kSubs, bool kMin>
 void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y, size_t y_stride) {
   constexpr size_t kMost = V::kGemmRows;
-  constexpr size_t kScales = kPackedOutputs * static_cast<size_t>(kSubs);
   for (size_t begin = 0; begin < k; begin += kGemmInputs) {
     const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
-    const size_t block = begin / kQuantBlock, sums = block * static_cast<size_t>(kSubs) * x.rows;
-    const QuantisedRows part{x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums,
-                             x.scaled_sums + sums};
+    const QuantisedRows part = RowsFrom<kSubs>(x, begin);
     for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
       UnpackedPanel here[V::kGemmPanels];
-      for (int p = 0; p < V::kGemmPanels; ++p) {
-        const UnpackedPanel& whole = panels[panel + p];
-        here[p] = {whole.quants + begin * kPackedOutputs, whole.scales + block * kScales,
-                   whole.mins + block * kScales};
-      }
+      for (int p = 0; p < V::kGemmPanels; ++p) here[p] = PanelFrom<kSubs>(panels[panel + p], begin);
       float* out = y + static_cast<size_t>(panel) * kPackedOutputs;
       // As even as possible, so that every tile has sums enough in flight.
       size_t tiles = (x.rows + kMost - 1) / kMost;

@@ -1,6 +1,7 @@
 #include "train/data/token_batch.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 
@@ -31,6 +32,57 @@ Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate cha
   return sample;
 }
 
+TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared) {
+  MVLM_CHECK(!samples.empty(), "no rounds");
+  TokenSample result{.ids = {samples[0].ids.begin(), samples[0].ids.begin() + static_cast<ptrdiff_t>(shared)},
+                     .supervised = std::vector<uint8_t>(shared, 0),
+                     .image_start = samples[0].image_start,
+                     .rounds = std::vector<int>(shared, 0)};
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const TokenSample& sample = samples[s];
+    MVLM_CHECK(sample.ids.size() > shared &&
+                   std::equal(sample.ids.begin(), sample.ids.begin() + static_cast<ptrdiff_t>(shared),
+                              result.ids.begin()),
+               "round {} begins in another way", s);
+    result.ids.insert(result.ids.end(), sample.ids.begin() + static_cast<ptrdiff_t>(shared),
+                      sample.ids.end());
+    result.supervised.insert(result.supervised.end(),
+                             sample.supervised.begin() + static_cast<ptrdiff_t>(shared),
+                             sample.supervised.end());
+    result.rounds.resize(result.ids.size(), static_cast<int>(s) + 1);
+  }
+  return result;
+}
+
+namespace {
+
+// positions and mask of a batch that holds rounds side by side.
+void PlaceRounds(std::span<const TokenSample> samples, TokenBatch& batch) {
+  const int64_t tokens = batch.tokens;
+  batch.positions = torch::arange(tokens, torch::kInt64).repeat({batch.batch});
+  batch.mask = torch::full({batch.batch, tokens, tokens}, -std::numeric_limits<float>::infinity());
+  auto* positions = batch.positions.data_ptr<int64_t>();
+  auto* mask = batch.mask.data_ptr<float>();
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const std::vector<int>& rounds = samples[s].rounds;
+    const auto round = [&](int64_t t) {
+      return t < static_cast<int64_t>(rounds.size()) ? rounds[static_cast<size_t>(t)] : 0;
+    };
+    int64_t shared = 0, begin = 0;
+    for (int64_t t = 0; t < tokens; ++t, ++positions) {
+      if (t > 0 && round(t) != round(t - 1)) begin = t;
+      if (round(t) == 0 && begin == 0) shared = t + 1;
+      if (round(t) > 0) *positions = shared + t - begin;
+      float* row = mask + (static_cast<int64_t>(s) * tokens + t) * tokens;
+      for (int64_t seen = 0; seen <= t; ++seen) {
+        if (round(seen) == 0 || round(seen) == round(t)) row[seen] = 0.0f;
+      }
+    }
+  }
+}
+
+}  // namespace
+
 TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
   TokenBatch result;
   result.batch = static_cast<int64_t>(samples.size());
@@ -56,6 +108,9 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
       result.samples.push_back(static_cast<int>(s));
     }
   }
+  const bool side_by_side = std::any_of(samples.begin(), samples.end(),
+                                        [](const TokenSample& sample) { return !sample.rounds.empty(); });
+  if (side_by_side) PlaceRounds(samples, result);
   result.ids = torch::tensor(ids, torch::kInt64);
   result.image_rows = torch::tensor(image_rows, torch::kInt64);
   result.source_rows = torch::tensor(source_rows, torch::kInt64);

@@ -15,20 +15,29 @@ namespace mobilevlm::train {
 
 // One sequence with the picture's places already opened: `visual` of them from image_start on, id 0 there.
 struct TokenSample {
-  std::vector<int> ids;
-  std::vector<uint8_t> supervised;  // 1: the loss counts this id
-  int image_start = -1;             // -1: no picture
+  std::vector<int> ids = {};
+  std::vector<uint8_t> supervised = {};  // 1: the loss counts this id
+  int image_start = -1;                  // -1: no picture
+  // Of samples that hold several rounds side by side: which round each id belongs to, from 1; 0 is what all
+  // of them see. A round sees the zeros before it and itself, and its places continue behind the zeros, so
+  // that each is a conversation of one round and they share the work on the picture. Empty: one conversation.
+  std::vector<int> rounds = {};
 };
 
 // Assembles the turns and opens `visual` places at the one picture.
 Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate chat_template,
                                     const std::vector<Turn>& turns, int visual);
 
+// Puts the rounds of several samples side by side; all begin with the same `shared` ids.
+TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared);
+
 // Padded on the right with id 0; a causal decoder never looks there.
 struct TokenBatch {
   int64_t batch = 0;
   int64_t tokens = 0;         // of the longest sample, rounded up to a multiple of 16
   torch::Tensor ids;          // [batch * tokens], int64
+  torch::Tensor positions;    // [batch * tokens] places of the ids, int64, or undefined: their index
+  torch::Tensor mask;         // [batch, tokens, tokens] added to the scores, or undefined: causal
   torch::Tensor image_rows;   // [visual tokens of all samples] rows that pictures take, int64
   torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id
   torch::Tensor targets;      // [supervised] the ids
@@ -36,8 +45,8 @@ struct TokenBatch {
 };
 TokenBatch Collate(std::span<const TokenSample> samples, int visual);
 
-// What one forward pass of the language model sees: text, and either features of pictures or, while the
-// model is pre-trained without pictures, the words of each cell.
+// What one forward pass of the language model sees: text, and features of pictures or, while the model is
+// pre-trained without pictures, the words of each cell; align has both.
 struct MicroBatch {
   TokenBatch text;
   torch::Tensor features;      // [batch, patches, vision hidden], or undefined

@@ -6,6 +6,13 @@
 #include "base/check.h"
 
 namespace mobilevlm::train {
+namespace {
+
+// Where the scene has so many different questions of a kind. Yes and no are one bit each: kinds with such
+// answers leave chance only when they are asked often.
+constexpr int kMostOfOneKind = 5;
+
+}  // namespace
 
 WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
                      std::map<std::string, double> kind_weights)
@@ -28,15 +35,17 @@ TokenSample WorldText::Caption(const world::Scene& scene) const {
   return Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
 }
 
-TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& random) const {
+std::vector<world::Question> WorldText::Questions(const world::Scene& scene, int count,
+                                                  Random& random) const {
   const int every_kind = static_cast<int>(world::Kinds().size());
-  // Each kind twice, where the scene has two different questions of the kind.
-  std::vector<world::Question> questions = world_.AskAbout(scene, every_kind, random);
-  for (world::Question& again : world_.AskAbout(scene, every_kind, random)) {
-    const bool known = std::any_of(questions.begin(), questions.end(), [&](const world::Question& question) {
-      return question.question == again.question;
-    });
-    if (!known) questions.push_back(std::move(again));
+  std::vector<world::Question> questions;
+  for (int time = 0; time < kMostOfOneKind; ++time) {
+    for (world::Question& question : world_.AskAbout(scene, every_kind, random)) {
+      const bool known = std::any_of(questions.begin(), questions.end(), [&](const world::Question& other) {
+        return other.question == question.question;
+      });
+      if (!known) questions.push_back(std::move(question));
+    }
   }
   // Weighted choice without replacement: the smallest of Exp(1) / weight (Efraimidis and Spirakis 2006).
   std::vector<std::pair<double, size_t>> order;
@@ -49,18 +58,40 @@ TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& r
   std::sort(order.begin(), order.end());
   MVLM_CHECK(!order.empty(), "a scene without questions");
 
+  std::vector<world::Question> chosen;
+  for (const auto& [key, i] : order) {
+    if (static_cast<int>(chosen.size()) == count) break;
+    chosen.push_back(std::move(questions[i]));
+  }
+  return chosen;
+}
+
+TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& random) const {
   std::vector<Turn> turns;
   TokenSample sample;
-  for (const auto& [key, i] : order) {
-    if (static_cast<int>(turns.size()) == rounds) break;
+  for (const world::Question& question : Questions(scene, rounds, random)) {
     turns.push_back(
-        {.user = questions[i].question, .assistant = questions[i].answer, .images = turns.empty() ? 1 : 0});
+        {.user = question.question, .assistant = question.answer, .images = turns.empty() ? 1 : 0});
     TokenSample longer = Make(ChatTemplate::kV1, turns);
     if (static_cast<int>(longer.ids.size()) > context_) break;
     sample = std::move(longer);
   }
   MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
   return sample;
+}
+
+TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& random) const {
+  std::vector<TokenSample> samples;
+  size_t shared = 0, total = 0;
+  for (const world::Question& question : Questions(scene, rounds, random)) {
+    TokenSample sample =
+        Make(ChatTemplate::kV1, {{.user = question.question, .assistant = question.answer, .images = 1}});
+    if (samples.empty()) total = shared = static_cast<size_t>(sample.image_start + visual_);
+    total += sample.ids.size() - shared;
+    if (total > static_cast<size_t>(context_)) break;
+    samples.push_back(std::move(sample));
+  }
+  return SideBySide(samples, shared);
 }
 
 TokenSample WorldText::Single(const world::Scene& scene, const std::string& kind, Random& random) const {

@@ -22,9 +22,17 @@ class WorldText {
 
   // Stage 1: picture, caption (plain template).
   TokenSample Caption(const world::Scene& scene) const;
-  // Stage 2: up to `rounds` questions of different kinds with their answers (v1 template), heavier kinds
-  // more often; rounds that the context has no room for are left out.
+  // Stage 2: up to `rounds` different questions with their answers (v1 template), heavier kinds more often;
+  // rounds that the context has no room for are left out. As one conversation:
   TokenSample Dialogue(const world::Scene& scene, int rounds, Random& random) const;
+  // As many conversations of one round, side by side (TokenSample::rounds): none can be answered from what
+  // another one says, only from the picture.
+  TokenSample Interview(const world::Scene& scene, int rounds, Random& random) const;
+  // One of the two: a Dialogue in this share of the cases.
+  TokenSample Asked(const world::Scene& scene, int rounds, double dialogue_share, Random& random) const {
+    return random.Chance(dialogue_share) ? Dialogue(scene, random.Between(1, rounds), random)
+                                         : Interview(scene, rounds, random);
+  }
   // One question of one kind.
   TokenSample Single(const world::Scene& scene, const std::string& kind, Random& random) const;
 
@@ -35,6 +43,8 @@ class WorldText {
   int visual() const { return visual_; }
 
  private:
+  // Different questions about the scene in the order of asking.
+  std::vector<world::Question> Questions(const world::Scene& scene, int count, Random& random) const;
   TokenSample Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const;
 
   const world::World& world_;

@@ -93,18 +93,19 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
   // [batch, tokens, 3, heads, head_dim] -> [3, batch, heads, tokens, head_dim]
   const torch::Tensor split =
       qkv.view({shape.batch, shape.tokens, 3, shape.heads, head_dim}).permute({2, 0, 3, 1, 4}).contiguous();
-  const auto part = [&](int64_t i) {
-    return split.select(0, i).view({shape.batch * shape.heads, shape.tokens, head_dim});
+  const auto part = [&](int64_t i, bool turned) {
+    const torch::Tensor rows = split.select(0, i);  // [batch, heads, tokens, head_dim]
+    return (turned ? ApplyRope(rows, *rope) : rows).view({shape.batch * shape.heads, shape.tokens, head_dim});
   };
-  torch::Tensor q = part(0), k = part(1);
-  const torch::Tensor v = part(2);
-  if (rope != nullptr) {
-    q = ApplyRope(q, *rope);
-    k = ApplyRope(k, *rope);
-  }
+  const torch::Tensor q = part(0, rope != nullptr), k = part(1, rope != nullptr), v = part(2, false);
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   torch::Tensor scores;
-  if (shape.causal) {
+  if (shape.mask.defined()) {
+    scores = torch::bmm(q * scale, k.transpose(1, 2))
+                 .view({shape.batch, shape.heads, shape.tokens, shape.tokens})
+                 .add_(shape.mask.unsqueeze(1))
+                 .view({shape.batch * shape.heads, shape.tokens, shape.tokens});
+  } else if (shape.causal) {
     const torch::Tensor mask =
         torch::full({shape.tokens, shape.tokens}, -std::numeric_limits<float>::infinity()).triu(1);
     scores = torch::baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2), 1.0, scale);

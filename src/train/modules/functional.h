@@ -11,16 +11,17 @@ torch::Tensor QuickGelu(const torch::Tensor& x);
 
 // softmax(q k^T / sqrt(head_dim)) v per head, written as batched matrix products.
 // qkv: [batch * tokens, 3 * heads * head_dim], queries first; result [batch * tokens, heads * head_dim].
-// `rotate`, if given, is applied to queries and keys as [batch * heads, tokens, head_dim].
+// `rope`, if given, turns queries and keys.
 struct AttentionShape {
   int64_t batch = 0;
   int64_t tokens = 0;
   int64_t heads = 0;
   bool causal = false;
+  torch::Tensor mask = {};  // [batch, tokens, tokens] added to the scores of a causal one instead of its own
 };
 struct RopeTables {
-  torch::Tensor cos;  // [tokens, head_dim]
-  torch::Tensor sin;  // [tokens, head_dim]
+  torch::Tensor cos;  // [tokens, head_dim], or of each sequence: [batch, 1, tokens, head_dim]
+  torch::Tensor sin;  // the same
 };
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope);
 

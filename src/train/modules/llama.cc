@@ -32,10 +32,14 @@ LlamaAttentionImpl::LlamaAttentionImpl(const LlmConfig& config)
   MVLM_CHECK(config.kv_heads == config.heads, "grouped heads are not trained here");
 }
 
-torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, int64_t batch, const RopeTables& rope) {
+torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequences& sequences) {
   const torch::Tensor weight = torch::cat({q_proj_->weight, k_proj_->weight, v_proj_->weight});
-  const AttentionShape shape{.batch = batch, .tokens = x.size(0) / batch, .heads = heads_, .causal = true};
-  return Linear(Attention(Linear(x, weight), shape, &rope), o_proj_->weight);
+  const AttentionShape shape{.batch = sequences.batch,
+                             .tokens = x.size(0) / sequences.batch,
+                             .heads = heads_,
+                             .causal = true,
+                             .mask = sequences.mask};
+  return Linear(Attention(Linear(x, weight), shape, &sequences.rope), o_proj_->weight);
 }
 
 LlamaMlpImpl::LlamaMlpImpl(const LlmConfig& config)
@@ -54,8 +58,8 @@ LlamaBlockImpl::LlamaBlockImpl(const LlmConfig& config)
       post_attention_layernorm_(
           register_module("post_attention_layernorm", RmsNorm(config.hidden, config.rms_eps))) {}
 
-torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, int64_t batch, const RopeTables& rope) {
-  const torch::Tensor attended = x + self_attn_->forward(input_layernorm_->forward(x), batch, rope);
+torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences) {
+  const torch::Tensor attended = x + self_attn_->forward(input_layernorm_->forward(x), sequences);
   return attended + mlp_->forward(post_attention_layernorm_->forward(attended));
 }
 

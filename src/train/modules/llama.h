@@ -9,6 +9,13 @@
 
 namespace mobilevlm::train {
 
+// What the rows of a batch are.
+struct Sequences {
+  int64_t batch;
+  RopeTables rope;
+  torch::Tensor mask;  // AttentionShape::mask
+};
+
 // transformers: LlamaRMSNorm.
 class RmsNormImpl : public torch::nn::Module {
  public:
@@ -25,7 +32,7 @@ TORCH_MODULE(RmsNorm);
 class LlamaAttentionImpl : public torch::nn::Module {
  public:
   explicit LlamaAttentionImpl(const LlmConfig& config);
-  torch::Tensor forward(const torch::Tensor& x, int64_t batch, const RopeTables& rope);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences);
 
  private:
   int64_t heads_;
@@ -48,7 +55,7 @@ TORCH_MODULE(LlamaMlp);
 class LlamaBlockImpl : public torch::nn::Module {
  public:
   explicit LlamaBlockImpl(const LlmConfig& config);
-  torch::Tensor forward(const torch::Tensor& x, int64_t batch, const RopeTables& rope);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences);
 
  private:
   LlamaAttention self_attn_;

@@ -41,6 +41,10 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
 
 torch::Tensor MobileVlmImpl::Visual(const MicroBatch& batch) {
   if (batch.features.defined()) return projector_->forward(batch.features).view({-1, config_.llm.hidden});
+  return ToldCells(batch);
+}
+
+torch::Tensor MobileVlmImpl::ToldCells(const MicroBatch& batch) {
   constexpr int64_t kSum = 0;
   const torch::Tensor words =
       std::get<0>(torch::embedding_bag(embed_tokens_->weight, batch.cell_ids, batch.cell_offsets,
@@ -53,8 +57,15 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
              config_.llm.context);
   torch::Tensor x = torch::embedding(embed_tokens_->weight, text.ids);
   if (text.image_rows.numel() > 0) x = x.index_copy(0, text.image_rows, visual);
-  const RopeTables rope{rope_.cos.slice(0, 0, text.tokens), rope_.sin.slice(0, 0, text.tokens)};
-  for (const auto& layer : *layers_) x = layer->as<LlamaBlock>()->forward(x, text.batch, rope);
+  Sequences sequences{
+      text.batch, {rope_.cos.slice(0, 0, text.tokens), rope_.sin.slice(0, 0, text.tokens)}, text.mask};
+  if (text.positions.defined()) {
+    const auto at = [&](const torch::Tensor& table) {
+      return table.index_select(0, text.positions).view({text.batch, 1, text.tokens, table.size(1)});
+    };
+    sequences.rope = {at(rope_.cos), at(rope_.sin)};
+  }
+  for (const auto& layer : *layers_) x = layer->as<LlamaBlock>()->forward(x, sequences);
   return norm_->forward(x);
 }
 
@@ -66,12 +77,20 @@ torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) {
 }
 
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
-  const torch::Tensor hidden = Hidden(batch.text, Visual(batch));
+  const torch::Tensor visual = Visual(batch);
+  const torch::Tensor hidden = Hidden(batch.text, visual);
   const torch::Tensor logits = Logits(hidden.index_select(0, batch.text.source_rows));
   MicroLoss result;
   result.loss = torch::nn::functional::cross_entropy(logits, batch.text.targets);
   result.weight = static_cast<double>(batch.text.targets.numel());
-  result.parts = {logits.detach().argmax(1).eq(batch.text.targets).to(torch::kFloat32).mean().item<double>()};
+  result.parts = {logits.detach().argmax(1).eq(batch.text.targets).to(torch::kFloat32).mean().item<double>(),
+                  0.0};
+  if (batch.features.defined() && batch.cell_ids.defined()) {
+    const torch::Tensor told = ToldCells(batch).detach();
+    const torch::Tensor distance = (visual - told).square().sum() / told.square().sum();
+    result.loss = result.loss + config_.cell_loss * distance;
+    result.parts[1] = distance.item<double>();
+  }
   return result;
 }
 

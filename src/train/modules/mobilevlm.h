@@ -22,7 +22,8 @@ struct MobileVlmConfig {
   LlmConfig llm;
   std::optional<ProjectorConfig> projector;
   std::optional<VisionConfig> vision;
-  int cells = 0;  // places for pictures told in words; only the language stage has them
+  int cells = 0;         // places for pictures told in words; only the language and align stages have them
+  double cell_loss = 0;  // share of the distance to the told cells in the loss (see Loss)
 };
 
 class MobileVlmImpl : public torch::nn::Module {
@@ -33,12 +34,16 @@ class MobileVlmImpl : public torch::nn::Module {
   // or for each cell the sum of its words' embeddings and of its place's own, which stands for what a vision
   // tower's features say about where they are.
   torch::Tensor Visual(const MicroBatch& batch);
+  torch::Tensor ToldCells(const MicroBatch& batch);
   // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
   // [batch * tokens, hidden].
   torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual);
   torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
 
-  // Mean cross entropy over the supervised ids; weight = their number.
+  // Mean cross entropy over the supervised ids; weight = their number. A batch with both features and cells
+  // (align) adds cell_loss times |projected - told|^2 / |told|^2: the projector is shown, cell by cell, the
+  // vectors that the decoder has learned to read in the language stage, which themselves stay as they are.
+  // Parts: accuracy per token, that relative distance (0 without).
   MicroLoss Loss(const MicroBatch& batch);
   // For each sample: are all its supervised ids the most likely ones given what comes before? That is
   // what greedy decoding would print.

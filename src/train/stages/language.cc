@@ -25,7 +25,7 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
       TextItem item;
       item.sample = random.Chance(text_options.caption_share)
                         ? text.Caption(scene)
-                        : text.Dialogue(scene, random.Between(1, text_options.most_rounds), random);
+                        : text.Asked(scene, text_options.most_rounds, text_options.dialogue_share, random);
       item.cells = text.Cells(scene);
       result.push_back(std::move(item));
     }

@@ -15,8 +15,8 @@ namespace mobilevlm::train {
 
 struct TextItem {
   TokenSample sample;
-  int64_t scene = 0;                    // index into cached features, or
-  std::vector<std::vector<int>> cells;  // the words of each cell
+  int64_t scene = 0;                    // index into cached features
+  std::vector<std::vector<int>> cells;  // the words of each cell, or none
 };
 
 // Fills what stands for the pictures of these items.

@@ -16,11 +16,12 @@ Status LoadFrom(torch::nn::Module& module, const std::string& path, const std::s
   return {};
 }
 
-// The decoder at one learning rate, the projector at another.
+// The decoder at one learning rate, the projector at another. The cells' places were learned before.
 std::vector<ParameterGroup> Groups(const MobileVlmImpl& model, double decoder_rate, double projector_rate,
                                    double weight_decay) {
   ParameterGroup decoder{{}, decoder_rate, weight_decay}, projector{{}, projector_rate, weight_decay};
   for (const auto& item : model.named_parameters()) {
+    if (item.key() == "cell_places") continue;
     const bool in_projector = item.key().starts_with("model.mm_projector.");
     (in_projector ? projector : decoder).parameters.emplace_back(item.key(), item.value());
   }
@@ -73,8 +74,8 @@ using MakeSample = std::function<TokenSample(const world::Scene& scene, Random& 
 
 struct Recipe {
   std::string name;
-  std::string from;    // checkpoint of the weights to start with, relative to the run's directory
-  bool from_language;  // that checkpoint has no projector yet
+  std::string from;  // checkpoint of the weights to start with, relative to the run's directory
+  bool aligns;       // that checkpoint has no projector yet; the cells' words are shown beside the features
   double projector_rate;
 };
 
@@ -83,10 +84,14 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
                       const TextOptions& text_options, const MakeSample& make, StopSignal& stop) {
   torch::manual_seed(options.seed);
   DataParallel parallel(options.threads, options.bfloat16);
-  MobileVlm model(MobileVlmConfig{llm, config.projector(), std::nullopt});
+  MobileVlm model(MobileVlmConfig{.llm = llm,
+                                  .projector = config.projector(),
+                                  .vision = std::nullopt,
+                                  .cells = recipe.aligns ? text.visual() : 0,
+                                  .cell_loss = text_options.cell_loss});
   MVLM_ASSIGN(const Checkpoint start, ReadCheckpoint(options.directory + "/" + recipe.from));
   NamedTensors weights = WithoutPrefix(start.tensors, "model:");
-  if (recipe.from_language) weights.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
+  if (recipe.aligns) weights.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
   if (auto status = LoadModule(*model, weights, ""); !status)
     return Context(status.error(), "{}", recipe.from);
   Optimizer optimizer(Groups(*model, options.learning_rate, recipe.projector_rate, options.weight_decay));
@@ -99,7 +104,9 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
       Random random = Random::Stream(options.seed, static_cast<uint64_t>(step * options.batch + i));
       TextItem item;
       item.scene = static_cast<int64_t>(random.Below(static_cast<uint64_t>(pictures.cache->scenes())));
-      item.sample = make(world.MakeScene(world::Split::kTrain, static_cast<uint64_t>(item.scene)), random);
+      const world::Scene scene = world.MakeScene(world::Split::kTrain, static_cast<uint64_t>(item.scene));
+      item.sample = make(scene, random);
+      if (recipe.aligns) item.cells = text.Cells(scene);
       result.push_back(std::move(item));
     }
     return result;
@@ -108,6 +115,7 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
     std::vector<int64_t> scenes;
     for (const TextItem& item : part) scenes.push_back(item.scene);
     batch.features = pictures.cache->Gather(scenes);
+    if (recipe.aligns) FillCells(part, batch);
   };
   const auto validate = [&] { return Validate(model, pictures, text.visual(), parallel); };
   return RunTextStage(recipe.name, model, optimizer, options, text.visual(), items, fill, validate, parallel,
@@ -131,7 +139,7 @@ Result<LoopEnd> TrainMultitask(const world::World& world, const Tokenizer& token
   const LlmConfig llm = config.LlmWith(tokenizer);
   const WorldText text(world, tokenizer, config.projector().tokens(), llm.context, text_options.kind_weights);
   const MakeSample dialogue = [&](const world::Scene& scene, Random& random) {
-    return text.Dialogue(scene, random.Between(1, text_options.most_rounds), random);
+    return text.Asked(scene, text_options.most_rounds, text_options.dialogue_share, random);
   };
   const Recipe recipe{"multitask", "align/checkpoint.pt", false, options.learning_rate};
   return Train(recipe, world, text, llm, config, options, text_options, dialogue, stop);

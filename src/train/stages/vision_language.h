@@ -1,7 +1,8 @@
 // Stages 1 and 2 of the paper at mini scale, on cached features of the frozen tower.
 //
 // align:     captions, plain template; projector at its own learning rate, whole decoder trained.
-// multitask: questions of all kinds, v1 template, 1 to `most_rounds` rounds; projector and decoder trained.
+// multitask: questions of all kinds, v1 template, up to `most_rounds` of them a scene; projector and decoder
+// trained.
 #pragma once
 
 #include "base/result.h"
