@@ -18,23 +18,24 @@ void AppendList(std::string& text, std::string_view title, const std::vector<std
 std::string ReportText(const InspectReport& report) {
   std::string text = fmt::format("{}: {}, {}, {}, {} tensors\n", report.path, report.kind, report.format,
                                  FormatBytes(report.bytes), report.tensors.size());
-  for (const auto& [name, value] : report.config) text += fmt::format("  {:<18} {}\n", name, value);
+  for (const auto& [name, value] : report.config) text += fmt::format("  {:<20} {}\n", name, value);
   if (!report.tensors.empty()) text += "tensors (outermost size first)\n";
   for (const TensorLine& tensor : report.tensors) {
     text += fmt::format("  {:<52} {:<5} {:<20} {:>11}\n", tensor.name, tensor.type, ShapeText(tensor.shape),
                         tensor.bytes);
   }
-  AppendList(text, "unused tensors (ignored)", report.unexpected);
+  AppendList(text, "tensors that are stored and never needed", report.unused);
+  AppendList(text, "unexpected tensors (ignored)", report.unexpected);
   AppendList(text, "unknown keys (ignored)", report.unknown_keys);
   AppendList(text, "PROBLEMS", report.problems);
   if (report.memory) {
     text += "expected memory\n";
-    text += fmt::format("  {:<18} {}\n", "weights", FormatBytes(report.memory->weights));
+    text += fmt::format("  {:<20} {}\n", "weights", FormatBytes(report.memory->weights));
     if (report.memory->kv_cache > 0) {
       text +=
-          fmt::format("  {:<18} {} (f16, whole context)\n", "KV cache", FormatBytes(report.memory->kv_cache));
+          fmt::format("  {:<20} {} (f16, whole context)\n", "KV cache", FormatBytes(report.memory->kv_cache));
     }
-    text += fmt::format("  {:<18} {}\n", "activations", FormatBytes(report.memory->activations));
+    text += fmt::format("  {:<20} {}\n", "activations", FormatBytes(report.memory->activations));
   }
   return text;
 }
@@ -55,6 +56,7 @@ std::string ReportJson(const InspectReport& report) {
         {{"name", tensor.name}, {"type", tensor.type}, {"shape", tensor.shape}, {"bytes", tensor.bytes}});
   }
   json["problems"] = report.problems;
+  json["unused_tensors"] = report.unused;
   json["unexpected_tensors"] = report.unexpected;
   json["unknown_keys"] = report.unknown_keys;
   if (report.memory) json["memory"] = MemoryJson(*report.memory);

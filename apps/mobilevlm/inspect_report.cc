@@ -1,9 +1,11 @@
 #include "inspect_report.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "engine/memory_need.h"
+#include "inspect_directory.h"
 #include "schema/keys.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
@@ -125,30 +127,15 @@ class Inspector {
   InspectReport report_;
 };
 
-InspectReport InspectSafetensors(const SafetensorsFile& file) {
-  InspectReport report;
-  report.path = file.path();
-  report.format = "safetensors";
-  report.kind = "checkpoint";
-  for (const auto& [key, value] : file.metadata()) report.config.emplace_back(key, Printable(value));
-  for (const NamedTensor& tensor : file.tensors()) {
-    report.tensors.push_back(
-        {tensor.name, std::string(DTypeName(tensor.type)), tensor.shape, tensor.data.size()});
-    report.bytes += tensor.data.size();
-  }
-  for (const auto& other : file.others()) {
-    report.problems.push_back(fmt::format("tensor {}: type {} is not read", other.name, other.dtype));
-  }
-  return report;
-}
-
 }  // namespace
 
-Result<InspectReport> InspectFile(const std::string& path) {
-  if (path.ends_with(".safetensors")) {
-    MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
-    return InspectSafetensors(file);
-  }
+bool IsWeightFile(std::string_view path) { return path.ends_with(".safetensors") || path.ends_with(".bin"); }
+
+Result<InspectReport> InspectFile(const std::string& path, const std::string& base) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return InspectDirectory(path, base);
+  if (!base.empty()) return Fail("{}: is no LoRA adapter, so it needs no base", path);
+  if (IsWeightFile(path)) return InspectWeightFile(path);
   MVLM_ASSIGN(const GgufFile file, GgufFile::Open(path));
   return Inspector(file).Inspect();
 }

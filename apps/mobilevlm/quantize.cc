@@ -188,7 +188,8 @@ void AddQuantizeCommand(CLI::App& app, Status& status) {
       "  mobilevlm quantize text-f16.gguf small.gguf q4_0 --dry-run\n"
       "  mobilevlm quantize text-f16.gguf mixed.gguf q4_k_s --tensor-type 'blk.*.attn_k.weight=q6_k'\n"
       "  mobilevlm quantize text-f16.gguf small.gguf q4_k_m --compare --with mmproj.gguf --image "
-      "photo.jpg\n\n"
+      "photo.jpg\n"
+      "  mobilevlm quantize text-f16.gguf tiny.gguf q2_k --imatrix imatrix.gguf\n\n"
       "Reads F32, F16 and BF16 files, text model or mmproj. Prints what became of every tensor: its type, "
       "its\n"
       "size, and the error of its values (rms, and relative to their root mean square). The types:\n"
@@ -221,6 +222,16 @@ void AddQuantizeCommand(CLI::App& app, Status& status) {
   command
       ->add_option("--image", flags->comparison.samples.images, "Pictures (default: some of the mini world)")
       ->needs(compare);
+  command
+      ->add_option("--data", flags->comparison.samples.annotations,
+                   "LLaVA annotations (JSON) with pictures beside it, instead of --image")
+      ->needs(compare);
+  command
+      ->add_option("--limit", flags->comparison.samples.limit,
+                   "At most so many samples of --data or of the mini world")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs(compare)
+      ->capture_default_str();
   command->add_option("-p,--prompt", flags->comparison.samples.question, "The question about them")
       ->capture_default_str()
       ->needs(compare);

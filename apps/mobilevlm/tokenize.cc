@@ -10,9 +10,9 @@
 
 #include "base/mapped_file.h"
 #include "commands.h"
-#include "engine/tokenizer_loader.h"
 #include "gguf/reader.h"
 #include "text/tokenizer.h"
+#include "vocab/read_vocab.h"
 
 namespace mobilevlm::app {
 namespace {

@@ -61,7 +61,7 @@ struct MemoryNeed {
 
 struct ModelInfo {
   std::string text_path, mmproj_path;
-  std::string projector;  // "ldpv2", "ldp"
+  std::string projector;  // "ldpv2", "ldp", "mlp"
   std::string isa;        // the kernels in use
   int threads = 0;
   int image_size = 0;     // side in pixels

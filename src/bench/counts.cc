@@ -32,8 +32,9 @@ EncodeOperations CountEncode(const VisionConfig& vision, const ProjectorConfig& 
   const double width = projector.hidden;
   const double out = projector.tokens();
   constexpr double kTaps = 9;
-  count.projector = ProductOperations(patches, projector.vision_hidden, width) +
-                    ProductOperations(patches, width, width) + 2 * out * kTaps * width;
+  count.projector =
+      ProductOperations(patches, projector.vision_hidden, width) + ProductOperations(patches, width, width);
+  if (projector.type != ProjectorType::kMlp) count.projector += 2 * out * kTaps * width;
   if (projector.type == ProjectorType::kLdp) {
     // Two blocks: depthwise convolution (one before, one with the stride), squeeze-and-excite of one row,
     // 1x1.

@@ -8,7 +8,6 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
-#include "base/checked_math.h"
 
 namespace mobilevlm {
 namespace {
@@ -24,14 +23,6 @@ std::optional<DType> ReadableType(std::string_view dtype) {
   if (dtype == "F16") return DType::kF16;
   if (dtype == "BF16") return DType::kBF16;
   return std::nullopt;
-}
-
-std::optional<uint64_t> Bytes(DType type, std::span<const uint64_t> shape) {
-  std::optional<uint64_t> size = GetDTypeInfo(type).block_bytes;
-  for (const uint64_t extent : shape) {
-    if (size) size = CheckedMul(*size, extent);
-  }
-  return size;
 }
 
 bool IsPrintable(std::string_view name) {
@@ -143,7 +134,7 @@ class SafetensorsParser {
       file_.others_.push_back({name, dtype});
       return {};
     }
-    if (Bytes(*type, *shape) != end - begin) {
+    if (DenseBytes(*type, *shape) != end - begin) {
       return Fail("{}: tensor {}: {} of shape [{}] does not take {} bytes", path, name, dtype,
                   fmt::join(*shape, ", "), end - begin);
     }
@@ -201,26 +192,31 @@ Result<const NamedTensor*> SafetensorsFile::Require(std::string_view name) const
   return Fail("{}: tensor {} is missing", path_, name);
 }
 
-Status WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors,
+void SafetensorsFile::Release(std::span<const std::byte> data) const {
+  if (!mapping_.empty()) mapping_.front().Release(data);
+}
+
+Status WriteSafetensors(const std::string& path, std::span<const StreamedTensor> tensors,
                         const std::map<std::string, std::string>& metadata) {
-  std::vector<const NamedTensor*> order;
-  for (const NamedTensor& tensor : tensors) order.push_back(&tensor);
-  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+  std::vector<const StreamedTensor*> order;
+  for (const StreamedTensor& tensor : tensors) order.push_back(&tensor);
+  std::stable_sort(order.begin(), order.end(), [](const StreamedTensor* a, const StreamedTensor* b) {
     return GetDTypeInfo(a->type).block_bytes > GetDTypeInfo(b->type).block_bytes;
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
+  std::set<std::string_view> names;
   uint64_t offset = 0;
-  for (const NamedTensor* tensor : order) {
+  for (const StreamedTensor* tensor : order) {
     MVLM_CHECK(ReadableType(DTypeName(tensor->type)).has_value(), "{} is {}", tensor->name,
                DTypeName(tensor->type));
-    MVLM_CHECK(Bytes(tensor->type, tensor->shape) == tensor->data.size(), "{} has {} bytes", tensor->name,
-               tensor->data.size());
-    MVLM_CHECK(!header.contains(tensor->name), "{} is written twice", tensor->name);
+    MVLM_CHECK(names.insert(tensor->name).second, "{} is written twice", tensor->name);
+    const auto size = DenseBytes(tensor->type, tensor->shape);
+    MVLM_CHECK(size.has_value(), "{} is too large", tensor->name);
     header[tensor->name] = {{"dtype", DTypeName(tensor->type)},
                             {"shape", tensor->shape},
-                            {"data_offsets", {offset, offset + tensor->data.size()}}};
-    offset += tensor->data.size();
+                            {"data_offsets", {offset, offset + *size}}};
+    offset += *size;
   }
   using Handler = nlohmann::ordered_json::error_handler_t;
   std::string text = header.dump(-1, ' ', /*ensure_ascii=*/false, Handler::replace);
@@ -229,8 +225,24 @@ Status WriteSafetensors(const std::string& path, std::span<const NamedTensor> te
   const uint64_t length = text.size();
   MVLM_TRY(file.Write(&length, sizeof(length)));
   MVLM_TRY(file.Write(text));
-  for (const NamedTensor* tensor : order) MVLM_TRY(file.Write(tensor->data.data(), tensor->data.size()));
+  for (const StreamedTensor* tensor : order) {
+    const uint64_t begin = file.bytes_written();
+    MVLM_TRY(tensor->stream(
+        [&file](std::span<const std::byte> bytes) { return file.Write(bytes.data(), bytes.size()); }));
+    MVLM_CHECK(file.bytes_written() - begin == DenseBytes(tensor->type, tensor->shape), "{}: {} bytes",
+               tensor->name, file.bytes_written() - begin);
+  }
   return file.Commit();
+}
+
+Status WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors,
+                        const std::map<std::string, std::string>& metadata) {
+  std::vector<StreamedTensor> streamed;
+  for (const NamedTensor& tensor : tensors) {
+    streamed.push_back({tensor.name, tensor.type, tensor.shape,
+                        [&tensor](const StreamedTensor::ByteSink& sink) { return sink(tensor.data); }});
+  }
+  return WriteSafetensors(path, streamed, metadata);
 }
 
 }  // namespace mobilevlm

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -17,31 +18,32 @@
 
 #include "base/mapped_file.h"
 #include "base/result.h"
-#include "tensor/dtype.h"
+#include "checkpoint/named_tensor.h"
 
 namespace mobilevlm {
 
-struct NamedTensor {
+// A tensor to be written: `stream` gives its bytes to the sink, in as many pieces as it likes, and passes on
+// the sink's error, if any.
+struct StreamedTensor {
+  using ByteSink = std::function<Status(std::span<const std::byte>)>;
+
   std::string name;
-  DType type = DType::kF32;         // F32, F16 or BF16
-  std::vector<uint64_t> shape;      // outermost first; empty for a scalar
-  std::span<const std::byte> data;  // not necessarily aligned for its type
+  DType type = DType::kF32;  // F32, F16 or BF16
+  std::vector<uint64_t> shape;
+  std::function<Status(const ByteSink&)> stream;
 };
 
-// Writes atomically; types F32, F16, BF16, sizes must agree with shapes, names must be unique (else abort).
-// Tensors of 4-byte types come first, so that all are aligned.
+// Writes atomically; sizes must agree with shapes, names must be unique (else abort). Tensors of 4-byte types
+// come first, so that all are aligned. An Error of a stream or of the disk leaves no file.
+Status WriteSafetensors(const std::string& path, std::span<const StreamedTensor> tensors,
+                        const std::map<std::string, std::string>& metadata = {});
+// The same for tensors in memory, without strides.
 Status WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors,
                         const std::map<std::string, std::string>& metadata = {});
 
 // A parsed file, mapped read-only. Thread contract: immutable after Open.
 class SafetensorsFile {
  public:
-  // A tensor whose element type (I64, BOOL, ...) nothing here reads.
-  struct OtherTensor {
-    std::string name;
-    std::string dtype;
-  };
-
   // An Error (one line, beginning with the path) if the file is missing, truncated or inconsistent.
   static Result<SafetensorsFile> Open(const std::string& path);
   // The same from memory that outlives the result.
@@ -57,6 +59,9 @@ class SafetensorsFile {
   Result<const NamedTensor*> Require(std::string_view name) const;
 
   const std::string& path() const { return path_; }
+
+  // Gives the pages of a tensor's data back to the system; the bytes stay readable.
+  void Release(std::span<const std::byte> data) const;
 
  private:
   friend class SafetensorsParser;

@@ -1,47 +1,63 @@
 #include "convert/convert.h"
 
-#include <algorithm>
 #include <filesystem>
 
-#include "base/check.h"
+#include "base/directories.h"
 #include "checkpoint/hf_directory.h"
-#include "convert/element_types.h"
-#include "convert/write_vocab.h"
+#include "convert/stream_tensor.h"
 #include "gguf/writer.h"
 #include "schema/write_config.h"
-#include "tensor/dequantize.h"
 #include "text/tokenizer.h"
+#include "vocab/write_vocab.h"
 
 namespace mobilevlm {
 namespace {
 
 uint32_t U(int value) { return static_cast<uint32_t>(value); }
 
-// One tensor of the checkpoint, transformed and encoded when the writer asks for it.
-Status AddTensor(GgufWriter& out, const SafetensorsFile& weights, const TensorSpec& spec, DType matrices) {
-  MVLM_ASSIGN(const NamedTensor* tensor, weights.Require(spec.hf_name));
-  if (!SameShape(tensor->shape, spec.shape)) {
-    return Fail("{}: tensor {}: wanted shape {}, found {}", weights.path(), spec.hf_name,
-                ShapeText(spec.shape), ShapeText(tensor->shape));
-  }
-  const DType type = StoredType(spec, matrices);
-  const std::string where = fmt::format("{}: tensor {}", weights.path(), spec.hf_name);
-  out.AddTensor(spec.gguf_name, type, spec.shape,
-                [tensor, spec, type, where]() -> Result<std::vector<std::byte>> {
-                  std::vector<float> values = DequantizeTensor(tensor->type, tensor->data);
-                  if (spec.transform == TensorTransform::kRopeRows) {
-                    values = PermuteRopeRows(values, spec.heads, spec.shape[0], spec.shape[1]);
-                  }
-                  return EncodeTensor(type, values, where);
-                });
-  return {};
-}
+// One file in the making: the tensors are looked up and checked at once, and read when it is written.
+class GgufFromHf {
+ public:
+  GgufFromHf(const HfDirectory& hf, Work& work) : hf_(hf), work_(work) {}
 
-Status AddTensors(GgufWriter& out, const SafetensorsFile& weights, const std::vector<TensorSpec>& specs,
-                  DType matrices) {
-  for (const TensorSpec& spec : specs) MVLM_TRY(AddTensor(out, weights, spec, matrices));
-  return {};
-}
+  GgufWriter& writer() { return out_; }
+
+  Status Add(const std::vector<TensorSpec>& specs, const OutputType& type, int layers,
+             const PolicyContext& context = {}) {
+    for (const TensorSpec& spec : specs) {
+      MVLM_ASSIGN(const SourceTensor source, hf_.Require(spec));
+      work_.total += DenseBytes(source.stored->type, source.stored->shape).value_or(0);
+      AddTensor(spec, source, type.Of(spec, layers, context));
+    }
+    return {};
+  }
+
+ private:
+  void AddTensor(const TensorSpec& spec, const SourceTensor& source, DType type) {
+    const auto stream = [this, spec, source, type](const ByteSink& sink) {
+      uint64_t before = 0;
+      TensorJob job;
+      job.stored = *source.stored;
+      job.pair = source.pair;
+      job.spec = &spec;
+      job.order = RowOrder::kHfToGguf;
+      job.type = type;
+      job.where = fmt::format("{}: tensor {}", source.files->FileOf(*source.stored), source.stored->name);
+      job.pool = &work_.pool;
+      job.done = [&](uint64_t elements) {
+        source.files->Release(*source.stored);
+        const uint64_t bytes = elements * GetDTypeInfo(source.stored->type).block_bytes;
+        return work_.Advance(bytes - std::exchange(before, bytes));
+      };
+      return StreamTensor(job, sink);
+    };
+    out_.AddStreamedTensor(spec.gguf_name, type, spec.shape, stream);
+  }
+
+  const HfDirectory& hf_;
+  Work& work_;
+  GgufWriter out_;
+};
 
 Status SetVocab(GgufWriter& out, const HfDirectory& hf) {
   const std::string where = hf.path + "/tokenizer.model";
@@ -56,32 +72,9 @@ Status SetVocab(GgufWriter& out, const HfDirectory& hf) {
     return Fail("{}: bos {} and eos {}, but config.json says {} and {}", where, vocab->bos, vocab->eos,
                 config.bos, config.eos);
   }
-  // Rows of a padded embedding table that no piece uses.
-  while (vocab->pieces.size() < U(config.llm.vocab)) {
-    vocab->pieces.push_back(fmt::format("<pad{}>", vocab->pieces.size()));
-    vocab->scores.push_back(0);
-    vocab->types.push_back(PieceType::kUnused);
-  }
+  PadVocab(*vocab, U(config.llm.vocab));
   WriteVocab(out, *vocab);
   return {};
-}
-
-Status WriteText(const HfDirectory& hf, const std::string& name, const ConvertOptions& options) {
-  GgufWriter out;
-  WriteLlmConfig(out, name, options.text_type, hf.config.llm);
-  MVLM_TRY(SetVocab(out, hf));
-  MVLM_TRY(AddTensors(out, hf.weights, LlmTensors(hf.config.llm), options.text_type));
-  return out.Write(options.out_dir + "/text.gguf");
-}
-
-Status WriteMmproj(const HfDirectory& hf, const std::string& name, const ConvertOptions& options) {
-  GgufWriter out;
-  WriteMmprojConfig(out, name, options.vision_type, hf.config.image, hf.config.vision,
-                    hf.config.projector.type);
-  const std::vector<TensorSpec> vision = VisionTensors(hf.config.vision, FfnNaming::kLegacySwapped);
-  MVLM_TRY(AddTensors(out, hf.weights, vision, options.vision_type));
-  MVLM_TRY(AddTensors(out, hf.weights, ProjectorTensors(hf.config.projector), options.vision_type));
-  return out.Write(options.out_dir + "/mmproj.gguf");
 }
 
 // "dir/model/" and "dir/model" are both called "model".
@@ -93,46 +86,43 @@ std::string DirectoryName(const std::string& path) {
   return whole.filename().string();
 }
 
+Status PlanText(GgufFromHf& file, const HfDirectory& hf, const ConvertOptions& options) {
+  const LlmConfig& llm = hf.config.llm;
+  WriteLlmConfig(file.writer(), DirectoryName(hf.path), options.text_type.file_type(), llm);
+  MVLM_TRY(SetVocab(file.writer(), hf));
+  return file.Add(LlmTensors(llm), options.text_type, llm.layers,
+                  {.heads_per_kv_head = llm.heads / llm.kv_heads});
+}
+
+Status PlanMmproj(GgufFromHf& file, const HfDirectory& hf, const ConvertOptions& options) {
+  const HfConfig& config = hf.config;
+  const VisionConfig& vision = config.vision;
+  WriteMmprojConfig(file.writer(), DirectoryName(hf.path), options.vision_type.file_type(), config.image,
+                    vision, config.projector.type);
+  MVLM_TRY(
+      file.Add(VisionTensors(vision, FfnNaming::kLegacySwapped), options.vision_type, vision.used_layers));
+  return file.Add(ProjectorTensors(config.projector), options.vision_type, vision.used_layers);
+}
+
 }  // namespace
 
-std::optional<DType> ParseConvertType(std::string_view name) {
-  if (name == "f32") return DType::kF32;
-  if (name == "f16") return DType::kF16;
-  if (name == "q8_0") return DType::kQ8_0;
-  return std::nullopt;
-}
-
-DType StoredType(const TensorSpec& spec, DType matrices) {
-  if (spec.storage == TensorStorage::kFloat || matrices == DType::kF32) return DType::kF32;
-  if (spec.storage == TensorStorage::kHalf || !RowBytes(matrices, spec.shape.back())) return DType::kF16;
-  return matrices;
-}
-
-std::vector<float> PermuteRopeRows(const std::vector<float>& values, int heads, size_t rows, size_t cols) {
-  const size_t head_dim = rows / static_cast<size_t>(heads);
-  const size_t half = head_dim / 2;
-  MVLM_CHECK(values.size() == rows * cols && half * 2 * static_cast<size_t>(heads) == rows,
-             "{} values, {} heads, {} rows", values.size(), heads, rows);
-  std::vector<float> permuted(values.size());
-  for (size_t row = 0; row < rows; ++row) {
-    const size_t head = row / head_dim;
-    const size_t pair = row % head_dim / 2;
-    const size_t from = head * head_dim + (row % 2) * half + pair;
-    std::copy_n(values.begin() + static_cast<ptrdiff_t>(from * cols), cols,
-                permuted.begin() + static_cast<ptrdiff_t>(row * cols));
+Result<std::vector<std::string>> ConvertHfDirectory(const ConvertOptions& options) {
+  MVLM_ASSIGN(const HfDirectory hf, HfDirectory::Open({options.hf_dir, options.base, options.vision}));
+  const bool multimodal = hf.config.multimodal;
+  if (multimodal) MVLM_TRY(CheckFit(hf.config.llm, hf.config.projector));
+  Work work(options.threads, options.progress);
+  GgufFromHf text(hf, work);
+  GgufFromHf mmproj(hf, work);
+  MVLM_TRY(PlanText(text, hf, options));
+  if (multimodal) MVLM_TRY(PlanMmproj(mmproj, hf, options));
+  MVLM_TRY(MakeDirectories(options.out_dir));
+  std::vector<std::string> written{options.out_dir + "/text.gguf"};
+  MVLM_TRY(text.writer().Write(written.back()));
+  if (multimodal) {
+    written.push_back(options.out_dir + "/mmproj.gguf");
+    MVLM_TRY(mmproj.writer().Write(written.back()));
   }
-  return permuted;
-}
-
-Status ConvertHfDirectory(const ConvertOptions& options) {
-  MVLM_ASSIGN(const HfDirectory hf, HfDirectory::Open(options.hf_dir));
-  MVLM_TRY(CheckFit(hf.config.llm, hf.config.projector));
-  std::error_code error;
-  std::filesystem::create_directories(options.out_dir, error);
-  if (error) return Fail("{}: cannot create the directory: {}", options.out_dir, error.message());
-  const std::string name = DirectoryName(options.hf_dir);
-  MVLM_TRY(WriteText(hf, name, options));
-  return WriteMmproj(hf, name, options);
+  return written;
 }
 
 }  // namespace mobilevlm

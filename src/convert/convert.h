@@ -1,39 +1,38 @@
-// From a Hugging Face directory to the two GGUF files that the engine and the community's tools read:
-// OUT_DIR/text.gguf (architecture "llama", with the vocabulary) and OUT_DIR/mmproj.gguf (architecture
-// "clip", the 19 keys and the legacy ffn names of the files in circulation). docs/format.md describes both.
+// From Hugging Face directories to the two GGUF files that the engine and the community's tools read:
+// OUT_DIR/text.gguf (architecture "llama", with the vocabulary) and, unless the model is text only,
+// OUT_DIR/mmproj.gguf (architecture "clip", the keys and the legacy ffn names of the files in circulation).
+// docs/format.md describes both. The way back is convert/to_hf.h.
 //
 // Only the vision blocks that are used are written, without post_layernorm, so that block_count is the
-// number of blocks to run. Which tensor becomes what is read from schema/tensors.h.
+// number of blocks to run. Which tensor becomes what is read from schema/tensors.h; a tensor that is not in
+// that table (rotary inv_freq, position_ids, the last block) is ignored.
+//
+// Checkpoints may be larger than the memory: a few megabytes of rows are worked on at a time, and the pages
+// of the input are given back behind them. Everything that can be refused is before a byte is written; each
+// file appears under its name only when it is complete.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "schema/tensors.h"
-#include "tensor/dtype.h"
+#include "convert/output_type.h"
+#include "convert/work.h"
 
 namespace mobilevlm {
 
 struct ConvertOptions {
-  std::string hf_dir;
+  std::string hf_dir;   // a model, or a LoRA adapter, which is merged into its base
   std::string out_dir;  // created if missing
-  // Of the matrices; F32, F16 or Q8_0. Rows that are no whole Q8_0 blocks stay F16. Convolutions and the
-  // position table are F32 if F32 is asked for, else F16; vectors are always F32.
-  DType text_type = DType::kF16;
-  DType vision_type = DType::kF16;
+  OutputType text_type = DType::kF16;
+  OutputType vision_type = DType::kF16;
+  std::string base = {};    // of a LoRA adapter
+  std::string vision = {};  // a CLIP directory whose tower is used instead of the model's own
+  int threads = 0;          // 0: one per CPU; changes no byte
+  WorkProgress progress = nullptr;
 };
 
-std::optional<DType> ParseConvertType(std::string_view name);  // "f32", "f16", "q8_0"
-
-Status ConvertHfDirectory(const ConvertOptions& options);
-
-// How a tensor of the table is stored when `matrices` is asked for.
-DType StoredType(const TensorSpec& spec, DType matrices);
-
-// kRopeRows of schema/tensors.h: rows of `values` [heads * head_dim, cols] from Hugging Face order to GGUF's.
-std::vector<float> PermuteRopeRows(const std::vector<float>& values, int heads, size_t rows, size_t cols);
+// The paths of the files that were written.
+Result<std::vector<std::string>> ConvertHfDirectory(const ConvertOptions& options);
 
 }  // namespace mobilevlm

@@ -9,9 +9,9 @@
 #include "engine/memory.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
-#include "engine/tokenizer_loader.h"
 #include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
+#include "vocab/read_vocab.h"
 
 namespace mobilevlm {
 namespace {
@@ -72,6 +72,14 @@ TEST(Model, DescribesWhatTheFilesSay) {
   EXPECT_EQ(info.threads, 1);
   // 2 x 2 layers x 2048 positions x 160 x 2 bytes
   EXPECT_EQ(info.memory.kv_cache, 2u * 2 * 2048 * 160 * 2);
+}
+
+TEST(Model, TheMlpKeepsEveryPatchAndItsMemoryIsCounted) {
+  const ModelInfo mlp = MustLoad(Nano("nano-mlp")).Describe(), ldpv2 = MustLoad(Nano()).Describe();
+  EXPECT_EQ(mlp.projector, "mlp");
+  EXPECT_EQ(mlp.visual_tokens, 576);
+  // 576 tokens instead of 144, one map of 576 between the layers instead of two.
+  EXPECT_EQ(mlp.memory.activations + (2 - 1) * 576 * 64 * 4, ldpv2.memory.activations + (576 - 144) * 64 * 4);
 }
 
 TEST(Model, CacheMemoryFollowsContextAndType) {

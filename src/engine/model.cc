@@ -5,9 +5,9 @@
 
 #include "engine/memory.h"
 #include "engine/memory_need.h"
-#include "engine/tokenizer_loader.h"
 #include "kernels/dispatch.h"
 #include "schema/read_config.h"
+#include "vocab/read_vocab.h"
 
 namespace mobilevlm::engine {
 namespace {

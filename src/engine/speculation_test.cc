@@ -24,6 +24,7 @@ std::vector<ModelFiles> AllModels() {
   const std::string golden = kSource + "/tests/golden/";
   const std::string mini = kSource + "/models/mini";
   return {{"nano_ldpv2", golden + "nano-ldpv2", golden + "image_336.png"},
+          {"nano_mlp", golden + "nano-mlp", golden + "image_336.png"},
           {"nano80_ldp", golden + "nano80-ldp", golden + "image_336.png"},
           {"mini", mini, mini + "/samples/farm.png"}};
 }
@@ -145,7 +146,7 @@ TEST_P(Speculation, StopsAtTheSamePlaceForEveryLimit) {
 
 TEST_P(Speculation, FillsTheContextExactly) {
   LoadOptions files = Files();
-  files.context = 260;
+  files.context = 116 + MustLoad(files).Describe().visual_tokens;
   const Model model = MustLoad(files);
   Session session = MustStart(model);
   const GenerateOptions off{.max_tokens = 1000, .repetition_penalty = 0.8f, .speculate = 0};

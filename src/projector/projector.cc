@@ -13,13 +13,24 @@ Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const Proj
     case ProjectorType::kLdp:
       weights.net = LdpWeights::Bind(binder);
       break;
+    case ProjectorType::kMlp:
+      weights.net = MlpWeights::Bind(binder);
+      break;
   }
   MVLM_TRY(binder.status());
   return weights;
 }
 
 uint64_t ProjectorScratch::Bytes(const ProjectorConfig& config) {
-  return config.type == ProjectorType::kLdpV2 ? LdpV2Scratch::Bytes(config) : LdpScratch::Bytes(config);
+  switch (config.type) {
+    case ProjectorType::kLdpV2:
+      return LdpV2Scratch::Bytes(config);
+    case ProjectorType::kLdp:
+      return LdpScratch::Bytes(config);
+    case ProjectorType::kMlp:
+      return MlpScratch::Bytes(config);
+  }
+  return 0;
 }
 
 void Project(const OpsContext& ctx, const ProjectorConfig& config, const ProjectorWeights& weights,
@@ -30,8 +41,10 @@ void Project(const OpsContext& ctx, const ProjectorConfig& config, const Project
              tokens.cols() == static_cast<size_t>(config.hidden));
   if (const auto* ldpv2 = std::get_if<LdpV2Weights>(&weights.net)) {
     ProjectLdpV2(ctx, config, *ldpv2, features, scratch.ldpv2, tokens);
+  } else if (const auto* ldp = std::get_if<LdpWeights>(&weights.net)) {
+    ProjectLdp(ctx, config, *ldp, features, scratch.ldp, tokens);
   } else {
-    ProjectLdp(ctx, config, std::get<LdpWeights>(weights.net), features, scratch.ldp, tokens);
+    ProjectMlp(ctx, std::get<MlpWeights>(weights.net), features, scratch.mlp, tokens);
   }
 }
 

@@ -1,4 +1,4 @@
-// The projector of a model, whichever of the two kinds its file holds.
+// The projector of a model, whichever of the three kinds its file holds.
 #pragma once
 
 #include <cstdint>
@@ -6,12 +6,13 @@
 
 #include "projector/ldp.h"
 #include "projector/ldpv2.h"
+#include "projector/mlp.h"
 
 namespace mobilevlm {
 
 // Movable only; immutable after Bind. `file` must outlive the weights.
 struct ProjectorWeights {
-  std::variant<LdpV2Weights, LdpWeights> net;
+  std::variant<LdpV2Weights, LdpWeights, MlpWeights> net;
   WeightStore store;
 
   static Result<ProjectorWeights> Bind(const GgufFile& file, const ProjectorConfig& config, ThreadPool* pool);
@@ -21,6 +22,7 @@ struct ProjectorWeights {
 struct ProjectorScratch {
   LdpV2Scratch ldpv2;
   LdpScratch ldp;
+  MlpScratch mlp;
 
   static uint64_t Bytes(const ProjectorConfig& config);
 };

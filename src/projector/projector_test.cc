@@ -1,4 +1,4 @@
-// Both projectors against a plain double-precision transcription of vision_projector.py, on grids and
+// The three projectors against a plain double-precision transcription of vision_projector.py, on grids and
 // widths other than the released ones. (Against PyTorch itself: tests/end_to_end.)
 #include "projector/projector.h"
 
@@ -160,6 +160,19 @@ TEST_F(ProjectorTest, LdpV2IsMlpThenPoolThenPegOnThePooledMap) {
   ProjectorWeights weights;
   weights.net = net;
   Compare(weights, ProjectorType::kLdpV2, features, wanted);
+}
+
+TEST_F(ProjectorTest, MlpKeepsEveryPatch) {
+  MlpWeights net;
+  Linear64 fc1, fc2;
+  net.fc1 = maker_.Matrix(kHidden, kVision, true, fc1);
+  net.fc2 = maker_.Matrix(kHidden, kHidden, true, fc2);
+  const std::vector<float> features = maker_.Values(kGrid * kGrid * kVision, 1);
+  Vec x = Apply(fc1, Vec(features.begin(), features.end()));
+  Gelu64(x);
+  ProjectorWeights weights;
+  weights.net = net;
+  Compare(weights, ProjectorType::kMlp, features, Apply(fc2, x));
 }
 
 TEST_F(ProjectorTest, LdpIsMlpThenTwoInvertedResiduals) {

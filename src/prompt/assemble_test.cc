@@ -62,7 +62,7 @@ class AssembleTest : public testing::Test {
 
 // The reference's ids of the nano models' prompt: "A chat. USER: <image>\nWhat is in the image? ASSISTANT:".
 TEST_F(AssembleTest, EqualsTheReferenceIdsOfTheNanoModels) {
-  for (const char* model : {"nano-ldpv2", "nano80-ldp"}) {
+  for (const char* model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const auto text =
         ReadFile(std::string(MOBILEVLM_SOURCE_DIR "/tests/golden/") + model + "/expected.json", 1 << 20);
     ASSERT_TRUE(text) << text.error().message;

@@ -1,10 +1,10 @@
 // From float to every type a file can store. tensor/dequantize.h is the way back; tensor/blocks.h describes
 // the formats.
 //
-// Encoders choose the blocks that lose least in the sum of importance * (x - x')^2: without an importance
-// that is the plain squared error, with one (`mobilevlm imatrix`) columns that meet large activations weigh
-// more. Q8_0 is the exception: it takes ggml's rounding to the bit, since nothing is gained by a search.
-// The result depends on the arguments alone.
+// Encoders choose the blocks that lose least in the sum of w (x - x')^2: without an importance that is the
+// plain squared error, with one (`mobilevlm imatrix`) columns that meet large activations weigh more, and in
+// them large weights: w = importance * sqrt(mean of the block's x^2 + x^2). Q8_0 is the exception: it takes
+// ggml's rounding to the bit, since nothing is gained by a search. The result depends on the arguments alone.
 #pragma once
 
 #include <cstddef>

@@ -7,14 +7,13 @@
 #include "gguf/writer.h"
 #include "quantize/encode.h"
 #include "quantize/fit.h"
+#include "quantize/row_batches.h"
 #include "tensor/dequantize.h"
 
 namespace mobilevlm {
 namespace {
 
-constexpr uint64_t kQuantizationVersion = 2;    // of the block formats, in general.quantization_version
-constexpr size_t kElementsPerItem = 256 << 10;  // what a thread takes at once: its rows fit the L2 cache
-constexpr size_t kItemsPerThread = 8;           // in one batch; what is held in memory
+constexpr uint64_t kQuantizationVersion = 2;  // of the block formats, in general.quantization_version
 constexpr size_t kCopyBytes = 8 << 20;
 
 // Sums over some of a tensor's values.
@@ -69,31 +68,24 @@ class TensorEncoder {
       return Fail("the importance of {} is of {} columns, but in {} it has {}", plan_.tensor->name,
                   importance_.size(), job_.file->path(), cols_);
     }
-    const size_t rows_per_item = std::max<size_t>(1, kElementsPerItem / cols_);
-    const size_t items = (rows_ + rows_per_item - 1) / rows_per_item;
-    const size_t batch = kItemsPerThread * static_cast<size_t>(job_.pool->threads());
-    std::vector<std::byte> encoded;
+    const RowBatches batches{job_.pool, rows_, cols_, out_row_};
+    std::vector<ErrorSums> sums(
+        batches.batch_items());  // added in order: the report does not depend on threads
     ErrorSums total;
-    for (size_t first = 0; first < items; first += batch) {
-      const size_t count = std::min(batch, items - first);
-      const size_t begin = first * rows_per_item;
-      const size_t end = std::min(rows_, (first + count) * rows_per_item);
-      encoded.resize((end - begin) * out_row_);
-      std::vector<ErrorSums> sums(count);  // summed in order: the report does not depend on the threads
-      job_.pool->ParallelFor(count, [&](size_t i) {
-        const size_t item = begin + i * rows_per_item;
-        sums[i] =
-            EncodeRows(item, std::min(end, item + rows_per_item), encoded.data() + (item - begin) * out_row_);
-      });
-      for (const ErrorSums& part : sums) total.Add(part);
+    const auto encode = [&](size_t item, size_t begin, size_t end, std::byte* out) {
+      sums[item] = EncodeRows(begin, end, out);
+    };
+    const auto take = [&](size_t items, size_t end, std::span<const std::byte> bytes) -> Status {
+      for (size_t i = 0; i < items; ++i) total.Add(sums[i]);
       if (!std::isfinite(total.squares)) {
         return Fail("{}: tensor {} holds values that are not finite or that {} cannot hold",
                     job_.file->path(), plan_.tensor->name, DTypeName(plan_.type));
       }
-      MVLM_TRY(sink(encoded));
+      MVLM_TRY(sink(bytes));
       job_.file->ReleasePages(*plan_.tensor);
-      if (job_.progress) MVLM_TRY(job_.progress(done_ + end * in_row_));
-    }
+      return job_.progress ? job_.progress(done_ + end * in_row_) : Status();
+    };
+    MVLM_TRY(batches.Run(encode, take));
     const double elements = static_cast<double>(rows_ * cols_);
     error = {std::sqrt(total.squares / elements),
              total.energy > 0 ? std::sqrt(total.squares / total.energy) : 0, total.max};

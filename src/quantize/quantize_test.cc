@@ -141,7 +141,7 @@ TEST_F(QuantizeTest, MmprojKeepsConvolutionsAndPositions) {
 TEST_F(QuantizeTest, EveryPresetGivesAFileThatFitsTheSchema) {
   for (const char* preset :
        {"q2_k", "q3_k_m", "q4_0", "q4_1", "q4_k_s", "q4_k_m", "q5_0", "q5_1", "q5_k_m", "q6_k", "q8_0"}) {
-    for (const char* model : {"nano-ldpv2", "nano80-ldp"}) {
+    for (const char* model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
       for (const char* part : {"text", "mmproj"}) {
         const Status status = Run(fmt::format("{}{}/{}.gguf", kGolden, model, part), preset, "out.gguf");
         ASSERT_TRUE(status) << status.error().message;

@@ -6,7 +6,29 @@
 
 namespace mobilevlm {
 
-std::string_view ProjectorName(ProjectorType type) { return type == ProjectorType::kLdp ? "ldp" : "ldpv2"; }
+std::string_view ProjectorName(ProjectorType type) {
+  switch (type) {
+    case ProjectorType::kLdp:
+      return "ldp";
+    case ProjectorType::kLdpV2:
+      return "ldpv2";
+    case ProjectorType::kMlp:
+      return "mlp";
+  }
+  return "";
+}
+
+std::string_view HfProjectorName(ProjectorType type) {
+  switch (type) {
+    case ProjectorType::kLdp:
+      return "ldpnet";
+    case ProjectorType::kLdpV2:
+      return "ldpnetv2";
+    case ProjectorType::kMlp:
+      return "mlp2x_gelu";
+  }
+  return "";
+}
 
 int ProjectorConfig::squeeze() const {
   const int wanted = hidden / 4;
@@ -38,15 +60,17 @@ Status CheckVisionConfig(const VisionConfig& config, const std::string& where) {
     return Fail("{}: image size {} and patch size {} give {} patches a side, wanted at most 256", where,
                 config.image_size, config.patch_size, config.grid());
   }
-  if (config.grid() % 2 != 0) {
-    return Fail("{}: the projector halves the grid of patches, but {} / {} = {} is odd", where,
-                config.image_size, config.patch_size, config.grid());
-  }
   if (config.used_layers < 1 || config.used_layers > config.stored_layers) {
     return Fail("{}: the feature layer asks for {} of {} stored blocks", where, config.used_layers,
                 config.stored_layers);
   }
   return {};
+}
+
+Status CheckProjectorConfig(const ProjectorConfig& config, const std::string& where) {
+  if (!config.halves_grid() || config.grid % 2 == 0) return {};
+  return Fail("{}: the projector {} halves the grid of patches, but its side of {} is odd", where,
+              ProjectorName(config.type), config.grid);
 }
 
 Status CheckFit(const LlmConfig& llm, const ProjectorConfig& projector) {

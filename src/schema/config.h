@@ -11,9 +11,11 @@
 namespace mobilevlm {
 
 enum class VisionActivation { kQuickGelu, kGelu, kSilu };
-enum class ProjectorType { kLdp, kLdpV2 };
+enum class ProjectorType { kLdp, kLdpV2, kMlp };
 
-std::string_view ProjectorName(ProjectorType type);  // "ldp", "ldpv2", as in clip.projector_type
+std::string_view ProjectorName(ProjectorType type);  // "ldp", "ldpv2", "mlp", as in clip.projector_type
+std::string_view HfProjectorName(
+    ProjectorType type);  // "ldpnet", "ldpnetv2", "mlp2x_gelu", as in config.json
 
 // How pixels become the encoder's input (CLIPImageProcessor).
 struct ImageConfig {
@@ -39,14 +41,15 @@ struct VisionConfig {
   int head_dim() const { return hidden / heads; }
 };
 
-// LDP (V1) or LDPv2 (V2): vision hidden -> language-model hidden, grid halved.
+// Vision hidden -> language-model hidden. LDP (V1) and LDPv2 (V2) halve the grid, LLaVA-1.5's MLP keeps it.
 struct ProjectorConfig {
   ProjectorType type = ProjectorType::kLdpV2;
   int vision_hidden = 0;
   int hidden = 0;
-  int grid = 0;  // of the patches; even
+  int grid = 0;  // of the patches; even if it is halved
 
-  int tokens() const { return (grid / 2) * (grid / 2); }
+  bool halves_grid() const { return type != ProjectorType::kMlp; }
+  int tokens() const { return halves_grid() ? (grid / 2) * (grid / 2) : grid * grid; }
   // Width of LDP's squeeze-and-excite: hidden / 4 as torchvision's _make_divisible(., 8) rounds it.
   int squeeze() const;
 };

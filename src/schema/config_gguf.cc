@@ -151,16 +151,20 @@ Result<ProjectorConfig> ReadProjectorConfig(const GgufFile& mmproj) {
   MVLM_TRY(RequireTrue(mmproj, "clip.has_llava_projector"));
   MVLM_ASSIGN(const std::string type, mmproj.GetString("clip.projector_type"));
   ProjectorConfig config;
+  std::string_view last_bias;
   if (type == ProjectorName(ProjectorType::kLdpV2)) {
     config.type = ProjectorType::kLdpV2;
+    last_bias = "mm.model.peg.0.bias";
   } else if (type == ProjectorName(ProjectorType::kLdp)) {
     config.type = ProjectorType::kLdp;
+    last_bias = "mm.model.mb_block.2.block.2.1.bias";
+  } else if (type == ProjectorName(ProjectorType::kMlp)) {
+    config.type = ProjectorType::kMlp;
+    last_bias = "mm.2.bias";
   } else {
-    return Fail("{}: clip.projector_type: wanted \"ldp\" or \"ldpv2\", found \"{}\"", mmproj.path(),
+    return Fail("{}: clip.projector_type: wanted \"ldp\", \"ldpv2\" or \"mlp\", found \"{}\"", mmproj.path(),
                 Printable(type));
   }
-  const std::string_view last_bias =
-      config.type == ProjectorType::kLdpV2 ? "mm.model.peg.0.bias" : "mm.model.mb_block.2.block.2.1.bias";
   const GgufTensor* bias = mmproj.FindTensor(last_bias);
   if (bias == nullptr) return Fail("{}: tensor {} is missing", mmproj.path(), last_bias);
   if (bias->shape.size() != 1 || bias->shape[0] > 65536) {
@@ -170,6 +174,7 @@ Result<ProjectorConfig> ReadProjectorConfig(const GgufFile& mmproj) {
   config.vision_hidden = vision.hidden;
   config.hidden = static_cast<int>(bias->shape[0]);
   config.grid = vision.grid();
+  MVLM_TRY(CheckProjectorConfig(config, mmproj.path()));
   return config;
 }
 

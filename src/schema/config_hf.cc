@@ -1,6 +1,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "schema/clip_towers.h"
 #include "schema/read_config.h"
 
 namespace mobilevlm {
@@ -99,7 +100,8 @@ Result<LlmConfig> ParseLlm(const Object& json) {
   return config;
 }
 
-Result<VisionConfig> ParseVision(const Object& json, int select_layer) {
+// Of a vision_config; all stored layers are used.
+Result<VisionConfig> ParseVision(const Object& json) {
   VisionConfig config;
   MVLM_ASSIGN(config.hidden, json.Int("hidden_size", 1, 65536));
   MVLM_ASSIGN(config.intermediate, json.Int("intermediate_size", 1, 1 << 20));
@@ -117,46 +119,95 @@ Result<VisionConfig> ParseVision(const Object& json, int select_layer) {
     return Fail("{}: hidden_act: wanted \"quick_gelu\" or \"gelu\", found \"{}\"", json.where(),
                 Printable(activation));
   }
-  config.used_layers = config.stored_layers + 1 + select_layer;
+  config.used_layers = config.stored_layers;
   MVLM_TRY(CheckVisionConfig(config, json.where()));
   return config;
 }
 
-Result<ProjectorType> ParseProjectorType(const Object& json) {
-  MVLM_ASSIGN(const std::string type, json.Text("mm_projector_type"));
-  if (type == "ldpnetv2") return ProjectorType::kLdpV2;
-  if (type == "ldpnet") return ProjectorType::kLdp;
-  return Fail("{}: mm_projector_type: wanted \"ldpnet\" or \"ldpnetv2\", found \"{}\"", json.where(),
-              Printable(type));
+// The tower's numbers from the best source there is.
+Result<VisionConfig> FindVision(const Object& root, const TowerHint& hint) {
+  if (hint.config) return *hint.config;
+  if (root.Has("vision_config")) {
+    MVLM_ASSIGN(const Object vision, root.Child("vision_config"));
+    return ParseVision(vision);
+  }
+  MVLM_ASSIGN(const std::string name, root.TextOr("mm_vision_tower", ""));
+  const ClipTower* tower = FindClipTower(name);
+  if (tower != nullptr && hint.shape && tower->Fits(*hint.shape)) return tower->config;
+  return Fail(
+      "{}: key vision_config is missing (hidden_size, intermediate_size, num_attention_heads, "
+      "num_hidden_layers, image_size, patch_size), and mm_vision_tower \"{}\" {}",
+      root.where(), Printable(name),
+      tower == nullptr ? "is no CLIP tower whose sizes are known"
+      : hint.shape     ? "does not have the shapes of these tensors"
+                       : "is not among these tensors: name the directory that has it with --vision");
 }
 
-}  // namespace
+Result<ProjectorType> ParseProjectorType(const Object& json) {
+  MVLM_ASSIGN(const std::string type, json.Text("mm_projector_type"));
+  for (const ProjectorType known : {ProjectorType::kLdp, ProjectorType::kLdpV2, ProjectorType::kMlp}) {
+    if (type == HfProjectorName(known)) return known;
+  }
+  return Fail("{}: mm_projector_type: wanted \"ldpnet\", \"ldpnetv2\" or \"mlp2x_gelu\", found \"{}\"",
+              json.where(), Printable(type));
+}
 
-Result<HfConfig> ParseHfConfig(std::string_view text, const std::string& path) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return Fail("{}: not a JSON object", path);
-  const Object root(json, path);
-  HfConfig config;
-  MVLM_TRY(root.OnlyText("model_type", "mobilevlm"));
-  MVLM_ASSIGN(config.llm, ParseLlm(root));
-  MVLM_ASSIGN(config.bos, root.IntOr("bos_token_id", 0, config.llm.vocab - 1, 1));
-  MVLM_ASSIGN(config.eos, root.IntOr("eos_token_id", 0, config.llm.vocab - 1, 2));
-
+// Everything beside the language model.
+Status ParseMultimodal(const Object& root, const TowerHint& hint, HfConfig& config) {
+  MVLM_ASSIGN(config.projector.type, ParseProjectorType(root));
   MVLM_TRY(root.OnlyText("mm_vision_select_feature", "patch"));
   MVLM_ASSIGN(const int select_layer, root.Int("mm_vision_select_layer", -1024, -1));
-  MVLM_ASSIGN(const Object vision, root.Child("vision_config"));
-  MVLM_ASSIGN(config.vision, ParseVision(vision, select_layer));
+  MVLM_ASSIGN(config.vision, FindVision(root, hint));
+  config.vision.used_layers = config.vision.stored_layers + 1 + select_layer;
+  MVLM_TRY(CheckVisionConfig(config.vision, root.where()));
   config.image = {config.vision.image_size, kClipMean, kClipStd};
 
-  MVLM_ASSIGN(config.projector.type, ParseProjectorType(root));
   MVLM_ASSIGN(config.projector.vision_hidden, root.Int("mm_hidden_size", 1, 65536));
   if (config.projector.vision_hidden != config.vision.hidden) {
-    return Fail("{}: mm_hidden_size is {}, but vision_config.hidden_size is {}", path,
+    return Fail("{}: mm_hidden_size is {}, but the vision tower's hidden_size is {}", root.where(),
                 config.projector.vision_hidden, config.vision.hidden);
   }
   config.projector.hidden = config.llm.hidden;
   config.projector.grid = config.vision.grid();
+  return CheckProjectorConfig(config.projector, root.where());
+}
+
+// Whether the model sees, by the name of its architecture.
+Result<bool> ParseModelType(const Object& root) {
+  MVLM_ASSIGN(const std::string type, root.TextOr("model_type", "mobilevlm"));
+  if (type == "llama") return false;
+  if (type == "mobilevlm" || type == "llava" || type == "llava_llama") return true;
+  return Fail("{}: model_type: wanted \"mobilevlm\", \"llava\", \"llava_llama\" or \"llama\", found \"{}\"",
+              root.where(), Printable(type));
+}
+
+}  // namespace
+
+Result<HfConfig> ParseHfConfig(std::string_view text, const std::string& path, const TowerHint& hint) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Fail("{}: not a JSON object", path);
+  const Object root(json, path);
+  HfConfig config;
+  MVLM_ASSIGN(config.multimodal, ParseModelType(root));
+  MVLM_ASSIGN(config.llm, ParseLlm(root));
+  MVLM_ASSIGN(config.bos, root.IntOr("bos_token_id", 0, config.llm.vocab - 1, 1));
+  MVLM_ASSIGN(config.eos, root.IntOr("eos_token_id", 0, config.llm.vocab - 1, 2));
+  if (config.multimodal) MVLM_TRY(ParseMultimodal(root, hint, config));
   return config;
+}
+
+Result<VisionConfig> ParseClipConfig(std::string_view text, const std::string& path) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Fail("{}: not a JSON object", path);
+  const Object root(json, path);
+  MVLM_ASSIGN(const std::string type, root.Text("model_type"));
+  if (type == "clip_vision_model") return ParseVision(root);
+  if (type != "clip") {
+    return Fail("{}: model_type: wanted \"clip\" or \"clip_vision_model\", found \"{}\"", path,
+                Printable(type));
+  }
+  MVLM_ASSIGN(const Object vision, root.Child("vision_config"));
+  return ParseVision(vision);
 }
 
 }  // namespace mobilevlm

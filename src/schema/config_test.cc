@@ -28,7 +28,7 @@ std::string MmprojError(const Draft& draft) {
 }
 
 TEST(Config, GoldenFilesAndTheirHfDirectoriesAgree) {
-  for (const std::string model : {"nano-ldpv2", "nano80-ldp"}) {
+  for (const std::string model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const auto text = GgufFile::Open(kGolden + model + "/text.gguf");
     const auto mmproj = GgufFile::Open(kGolden + model + "/mmproj.gguf");
     ASSERT_TRUE(text && mmproj);
@@ -46,8 +46,9 @@ TEST(Config, GoldenFilesAndTheirHfDirectoriesAgree) {
     EXPECT_EQ(vision->used_layers, 2);
     EXPECT_EQ(vision->grid(), 24);
     EXPECT_EQ(vision->activation, VisionActivation::kQuickGelu);
-    EXPECT_EQ(projector->type, v1 ? ProjectorType::kLdp : ProjectorType::kLdpV2);
-    EXPECT_EQ(projector->tokens(), 144);
+    const bool mlp = model == "nano-mlp";
+    EXPECT_EQ(projector->type, v1 ? ProjectorType::kLdp : mlp ? ProjectorType::kMlp : ProjectorType::kLdpV2);
+    EXPECT_EQ(projector->tokens(), mlp ? 576 : 144);
     EXPECT_TRUE(CheckFit(*llm, *projector));
 
     const std::string path = kGolden + model + "/hf/config.json";
@@ -137,8 +138,10 @@ TEST(Config, AbsurdMmprojs) {
     EXPECT_THAT(MmprojError(MmprojDraft().Without(key)), HasSubstr(key));
   }
   EXPECT_THAT(MmprojError(TextDraft()), HasSubstr("wanted \"clip\" (an mmproj), found \"llama\""));
-  EXPECT_THAT(MmprojError(MmprojDraft().Text("clip.projector_type", "mlp")), HasSubstr("found \"mlp\""));
-  EXPECT_THAT(MmprojError(MmprojDraft().U32("clip.vision.image_size", 24)), HasSubstr("24 / 8 = 3 is odd"));
+  EXPECT_THAT(MmprojError(MmprojDraft().Text("clip.projector_type", "resampler")),
+              HasSubstr("\"mlp\", found \"resampler\""));
+  EXPECT_THAT(MmprojError(MmprojDraft().U32("clip.vision.image_size", 24)),
+              HasSubstr("ldpv2 halves the grid of patches, but its side of 3 is odd"));
   EXPECT_THAT(MmprojError(MmprojDraft().U32("clip.vision.image_size", 36)), HasSubstr("not a multiple"));
   EXPECT_THAT(MmprojError(MmprojDraft().U32("clip.vision.image_size", 8192)),
               HasSubstr("1024 patches a side"));
@@ -153,6 +156,18 @@ TEST(Config, AbsurdMmprojs) {
   without.Tensor("other", {1});
   EXPECT_THAT(MmprojError(without), HasSubstr("tensor mm.model.peg.0.bias is missing"));
   EXPECT_THAT(MmprojError(MmprojDraft().Tensor("mm.model.peg.0.bias", {3, 4})), HasSubstr("found [3, 4]"));
+}
+
+// Nothing is halved: any grid will do, and every patch is a token.
+TEST(Config, TheMlpTakesAnyGrid) {
+  Draft draft = MmprojDraft().Text("clip.projector_type", "mlp").U32("clip.vision.image_size", 24);
+  EXPECT_THAT(MmprojError(draft), HasSubstr("tensor mm.2.bias is missing"));
+  draft.Tensor("mm.2.bias", {96});
+  EXPECT_EQ(MmprojError(draft), "");
+  const auto config = ReadProjectorConfig(draft.File());
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->tokens(), 9);
+  EXPECT_EQ(config->hidden, 96);
 }
 
 TEST(Config, TextAndMmprojMustFit) {
@@ -192,7 +207,8 @@ TEST(HfConfig, Refusals) {
               HasSubstr("rope_scaling: wanted null"));
   EXPECT_THAT(error("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true"),
               HasSubstr("tie_word"));
-  EXPECT_THAT(error("ldpnetv2", "mlp2x_gelu"), HasSubstr("found \"mlp2x_gelu\""));
+  EXPECT_THAT(error("ldpnetv2", "mlp3x_gelu"), HasSubstr("\"mlp2x_gelu\", found \"mlp3x_gelu\""));
+  EXPECT_THAT(error("\"image_size\": 336", "\"image_size\": 322"), HasSubstr("its side of 23 is odd"));
   EXPECT_THAT(error("\"silu\"", "\"gelu\""), HasSubstr("hidden_act: wanted \"silu\""));
   EXPECT_THAT(error("\"patch\"", "\"cls_patch\""), HasSubstr("mm_vision_select_feature"));
   EXPECT_THAT(error("\"mm_hidden_size\": 64", "\"mm_hidden_size\": 32"), HasSubstr("mm_hidden_size is 32"));

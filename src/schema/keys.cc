@@ -50,7 +50,7 @@ constexpr KeySpec kMmprojKeys[] = {
     {"clip.has_vision_encoder", kDefault, 0, 0, 1, "false is refused"},
     {"clip.has_text_encoder", kNotUsed, 0, 0, 0, ""},
     {"clip.has_llava_projector", kDefault, 0, 0, 1, "false is refused"},
-    {"clip.projector_type", kRequired, 0, 0, 0, "\"ldp\" or \"ldpv2\""},
+    {"clip.projector_type", kRequired, 0, 0, 0, "\"ldp\", \"ldpv2\" or \"mlp\""},
     {"clip.vision.image_size", kRequired, 1, 8192, 0, "side of the square input in pixels"},
     {"clip.vision.patch_size", kRequired, 1, 1024, 0, ""},
     {"clip.vision.embedding_length", kRequired, 1, 65536, 0, "hidden size"},

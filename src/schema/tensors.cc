@@ -44,6 +44,10 @@ class Table {
     Matrix(gguf + ".weight", hf + ".weight", rows, cols);
     Vector(gguf + ".bias", hf + ".bias", rows);
   }
+  void Pointwise(const std::string& name, int rows, int cols) {
+    Matrix(name, name, rows, cols);
+    specs_.back().pointwise = true;
+  }
   // "<name>.weight" and "<name>.bias", both [size].
   void Norm(const std::string& gguf, const std::string& hf, int size) {
     Vector(gguf + ".weight", hf + ".weight", size);
@@ -73,6 +77,12 @@ void AddVisionBlock(Table& table, const VisionConfig& c, FfnNaming naming) {
 }
 
 }  // namespace
+
+std::vector<uint64_t> TensorSpec::hf_shape() const {
+  std::vector<uint64_t> extents = shape;
+  if (pointwise) extents.insert(extents.end(), {1, 1});
+  return extents;
+}
 
 std::vector<TensorSpec> LlmTensors(const LlmConfig& c) {
   const int q_rows = c.heads * c.head_dim;
@@ -121,6 +131,12 @@ std::vector<TensorSpec> ProjectorTensors(const ProjectorConfig& c) {
     table.Vector("peg.0.bias", "peg.peg.0.bias", c.hidden);
     return table.Take();
   }
+  if (c.type == ProjectorType::kMlp) {
+    Table table("mm.", kHfProjectorPrefix);
+    table.Linear("0", c.hidden, c.vision_hidden);
+    table.Linear("2", c.hidden, c.hidden);
+    return table.Take();
+  }
   Table table("mm.model.", fmt::format("{}model.", kHfProjectorPrefix));
   table.Linear("mlp.1", c.hidden, c.vision_hidden);
   table.Linear("mlp.3", c.hidden, c.hidden);
@@ -128,9 +144,11 @@ std::vector<TensorSpec> ProjectorTensors(const ProjectorConfig& c) {
     const std::string block = fmt::format("mb_block.{}.block.", b);
     table.Add(block + "0.0.weight", block + "0.0.weight", {U(c.hidden), 1, 3, 3}, TensorStorage::kHalf);
     table.Norm(block + "0.1", c.hidden);
-    table.Linear(block + "1.fc1", c.squeeze(), c.hidden);
-    table.Linear(block + "1.fc2", c.hidden, c.squeeze());
-    table.Matrix(block + "2.0.weight", block + "2.0.weight", c.hidden, c.hidden);
+    table.Pointwise(block + "1.fc1.weight", c.squeeze(), c.hidden);
+    table.Vector(block + "1.fc1.bias", block + "1.fc1.bias", c.squeeze());
+    table.Pointwise(block + "1.fc2.weight", c.hidden, c.squeeze());
+    table.Vector(block + "1.fc2.bias", block + "1.fc2.bias", c.hidden);
+    table.Pointwise(block + "2.0.weight", c.hidden, c.hidden);
     table.Norm(block + "2.1", c.hidden);
   }
   return table.Take();

@@ -42,7 +42,10 @@ struct TensorSpec {
   std::vector<uint64_t> shape;
   TensorStorage storage = TensorStorage::kMatrix;
   TensorTransform transform = TensorTransform::kNone;
-  int heads = 0;  // of kRopeRows
+  int heads = 0;           // of kRopeRows
+  bool pointwise = false;  // a 1x1 convolution: in Hugging Face's shape two extents of 1 follow
+
+  std::vector<uint64_t> hf_shape() const;
 };
 
 // The community mmproj files call fc1 "ffn_down" and fc2 "ffn_up"; newer ones do not. Only the shape tells:

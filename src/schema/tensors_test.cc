@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
 
 TEST(Tensors, TheTableIsTheGoldenFiles) {
-  for (const std::string model : {"nano-ldpv2", "nano80-ldp"}) {
+  for (const std::string model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const auto text = GgufFile::Open(kGolden + model + "/text.gguf");
     const auto mmproj = GgufFile::Open(kGolden + model + "/mmproj.gguf");
     ASSERT_TRUE(text && mmproj);
@@ -62,6 +62,10 @@ TEST(Tensors, CountsOfTheReleasedModels) {
   projector.type = ProjectorType::kLdp;
   EXPECT_EQ(ProjectorTensors(projector).size(), 24u);
   EXPECT_EQ(parameters(ProjectorTensors(projector)), 18936832u);
+  projector.type = ProjectorType::kMlp;
+  projector.hidden = 4096;  // LLaVA-1.5 7B
+  EXPECT_EQ(ProjectorTensors(projector).size(), 4u);
+  EXPECT_EQ(parameters(ProjectorTensors(projector)), 20979712u);
   LlmConfig llm;
   llm.hidden = 2560;
   llm.intermediate = 6912;

@@ -7,8 +7,7 @@ namespace {
 
 uint32_t U(int value) { return static_cast<uint32_t>(value); }
 
-// Values of general.file_type, as GGUF tools print them.
-uint32_t FileType(DType matrices) {
+uint32_t NumberOf(DType matrices) {
   switch (matrices) {
     case DType::kF32:
       return 0;
@@ -41,17 +40,20 @@ uint32_t FileType(DType matrices) {
   return 0;
 }
 
-void WriteGeneral(GgufWriter& out, std::string_view name, DType matrices) {
+void WriteGeneral(GgufWriter& out, std::string_view name, FileType type) {
   out.SetString("general.name", name);
-  out.SetU32("general.file_type", FileType(matrices));
-  if (GetDTypeInfo(matrices).block_size > 1) out.SetU32("general.quantization_version", 2);
+  out.SetU32("general.file_type", type.number);
+  if (type.quantised) out.SetU32("general.quantization_version", 2);
 }
 
 }  // namespace
 
-void WriteLlmConfig(GgufWriter& out, std::string_view name, DType matrices, const LlmConfig& llm) {
+FileType::FileType(DType matrices)
+    : number(NumberOf(matrices)), quantised(GetDTypeInfo(matrices).block_size > 1) {}
+
+void WriteLlmConfig(GgufWriter& out, std::string_view name, FileType type, const LlmConfig& llm) {
   out.SetString("general.architecture", "llama");
-  WriteGeneral(out, name, matrices);
+  WriteGeneral(out, name, type);
   out.SetU32("llama.context_length", U(llm.context));
   out.SetU32("llama.embedding_length", U(llm.hidden));
   out.SetU32("llama.block_count", U(llm.layers));
@@ -64,7 +66,7 @@ void WriteLlmConfig(GgufWriter& out, std::string_view name, DType matrices, cons
   out.SetU32("llama.vocab_size", U(llm.vocab));
 }
 
-void WriteMmprojConfig(GgufWriter& out, std::string_view name, DType matrices, const ImageConfig& image,
+void WriteMmprojConfig(GgufWriter& out, std::string_view name, FileType type, const ImageConfig& image,
                        const VisionConfig& vision, ProjectorType projector) {
   // The width of CLIP's contrastive head, which is not in the file; readers of these files want the key.
   constexpr uint32_t kProjectionDim = 768;
@@ -72,7 +74,7 @@ void WriteMmprojConfig(GgufWriter& out, std::string_view name, DType matrices, c
   out.SetBool("clip.has_text_encoder", false);
   out.SetBool("clip.has_vision_encoder", true);
   out.SetBool("clip.has_llava_projector", true);
-  WriteGeneral(out, name, matrices);
+  WriteGeneral(out, name, type);
   out.SetString("general.description", "image encoder for LLaVA");
   out.SetString("clip.projector_type", ProjectorName(projector));
   out.SetU32("clip.vision.image_size", U(vision.image_size));
@@ -83,6 +85,8 @@ void WriteMmprojConfig(GgufWriter& out, std::string_view name, DType matrices, c
   out.SetU32("clip.vision.attention.head_count", U(vision.heads));
   out.SetF32("clip.vision.attention.layer_norm_epsilon", vision.layer_norm_eps);
   out.SetU32("clip.vision.block_count", U(vision.used_layers));
+  const int32_t feature_layer = vision.used_layers;
+  out.SetI32s("clip.vision.feature_layer", {&feature_layer, 1});
   out.SetF32s("clip.vision.image_mean", image.mean);
   out.SetF32s("clip.vision.image_std", image.std);
   out.SetBool("clip.use_gelu", vision.activation == VisionActivation::kGelu);

@@ -82,10 +82,8 @@ constexpr ModelSize kSizes[] = {
 }  // namespace
 
 ProjectorConfig ModelSize::projector() const {
-  return {.type = ProjectorType::kLdpV2,
-          .vision_hidden = vision.hidden,
-          .hidden = llm.hidden,
-          .grid = vision.grid()};
+  return {
+      .type = projector_type, .vision_hidden = vision.hidden, .hidden = llm.hidden, .grid = vision.grid()};
 }
 
 std::span<const ModelSize> ModelSizes() { return kSizes; }

@@ -15,6 +15,7 @@ struct ModelSize {
   ImageConfig image;
   VisionConfig vision;
   LlmConfig llm;
+  ProjectorType projector_type = ProjectorType::kLdpV2;
 
   ProjectorConfig projector() const;
 };

@@ -71,7 +71,9 @@ TEST_F(SynthTest, TheMmprojHasTheKeysOfTheFilesInCirculation) {
   const SynthOptions options = Mini(DType::kF16, DType::kF16);
   ASSERT_TRUE(SynthesizeModel(options));
   const GgufFile mmproj = GgufFile::Open(options.out_dir + "/mmproj.gguf").value();
-  EXPECT_EQ(mmproj.metadata().size(), 19u);
+  EXPECT_EQ(mmproj.metadata().size(), 19u + 1);
+  EXPECT_TRUE(
+      mmproj.Has("clip.vision.feature_layer"));  // and this one, so that all of them run elsewhere, too
   EXPECT_EQ(mmproj.GetString("clip.projector_type").value(), "ldpv2");
 }
 

@@ -1,12 +1,13 @@
 #include "train/export_hf.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/directories.h"
 #include "base/read_file.h"
 #include "checkpoint/safetensors.h"
+#include "schema/write_hf_config.h"
 #include "train/checkpoint.h"
 #include "train/tokenizer_training.h"
 
@@ -28,67 +29,12 @@ torch::ScalarType TorchType(DType type) {
   }
 }
 
-std::string TorchTypeName(DType type) {
-  return type == DType::kF32 ? "float32" : type == DType::kF16 ? "float16" : "bfloat16";
-}
-
-std::string ActivationName(VisionActivation activation) {
-  return activation == VisionActivation::kQuickGelu ? "quick_gelu"
-         : activation == VisionActivation::kGelu    ? "gelu"
-                                                    : "silu";
-}
-
 }  // namespace
-
-std::string HfConfigJson(const MobileVlmConfig& config, DType type) {
-  const LlmConfig& llm = config.llm;
-  const VisionConfig& vision = *config.vision;
-  const nlohmann::ordered_json json = {
-      {"architectures", {"MobileLlamaForCausalLM"}},
-      {"model_type", "mobilevlm"},
-      {"hidden_size", llm.hidden},
-      {"intermediate_size", llm.intermediate},
-      {"num_hidden_layers", llm.layers},
-      {"num_attention_heads", llm.heads},
-      {"num_key_value_heads", llm.kv_heads},
-      {"vocab_size", llm.vocab},
-      {"rms_norm_eps", std::stod(fmt::format("{}", llm.rms_eps))},  // 1e-06, not its float neighbour
-      {"rope_theta", llm.rope_base},
-      {"rope_scaling", nullptr},
-      {"max_position_embeddings", llm.context},
-      {"hidden_act", "silu"},
-      {"bos_token_id", 1},
-      {"eos_token_id", 2},
-      {"pad_token_id", 0},
-      {"tie_word_embeddings", false},
-      {"torch_dtype", TorchTypeName(type)},
-      {"mm_projector_type", "ldpnetv2"},
-      {"mm_hidden_size", vision.hidden},
-      {"mm_vision_select_layer", -1},
-      {"mm_vision_select_feature", "patch"},
-      {"vision_tower_type", "clip"},
-      {"image_aspect_ratio", "pad"},
-      {"mm_use_im_start_end", false},
-      {"mm_use_im_patch_token", false},
-      {"use_mm_proj", true},
-      {"vision_config",
-       {{"hidden_size", vision.hidden},
-        {"num_hidden_layers", vision.stored_layers},
-        {"num_attention_heads", vision.heads},
-        {"intermediate_size", vision.intermediate},
-        {"image_size", vision.image_size},
-        {"patch_size", vision.patch_size},
-        {"layer_norm_eps", std::stod(fmt::format("{}", vision.layer_norm_eps))},
-        {"hidden_act", ActivationName(vision.activation)}}}};
-  return json.dump(1) + "\n";
-}
 
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type) {
   MVLM_CHECK(model->config().vision && model->config().projector, "only a whole model can be exported");
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return Fail("{}: cannot create the directory: {}", directory, error.message());
+  MVLM_TRY(MakeDirectories(directory));
   std::vector<torch::Tensor> values;  // keep the bytes alive
   std::vector<NamedTensor> tensors;
   for (const auto& item : model->named_parameters()) {
@@ -101,7 +47,11 @@ Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
   }
   MVLM_TRY(WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}}));
   MVLM_TRY(WriteFileAtomically(directory + "/tokenizer.model", tokenizer_model));
-  return WriteFileAtomically(directory + "/config.json", HfConfigJson(model->config(), type));
+  HfConfig config;
+  config.llm = model->config().llm;
+  config.vision = *model->config().vision;
+  config.projector = *model->config().projector;
+  return WriteFileAtomically(directory + "/config.json", HfConfigJson(config, type));
 }
 
 Status ExportMini(const std::string& directory, const MiniConfig& config, DType type) {

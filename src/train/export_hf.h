@@ -11,10 +11,8 @@
 
 namespace mobilevlm::train {
 
-// config.json's text. Exactly the blocks that run are stored, so mm_vision_select_layer is -1.
-std::string HfConfigJson(const MobileVlmConfig& config, DType type);
-
-// `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory.
+// `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory. Exactly the
+// blocks that run are stored.
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type);
 

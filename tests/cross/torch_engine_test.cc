@@ -109,10 +109,10 @@ TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
   }
   const Status written = train::WriteHfDirectory((directory / "hf").string(), model, *tokenizer, DType::kF32);
   ASSERT_TRUE(written.has_value()) << written.error().message;
-  const Status converted = ConvertHfDirectory({.hf_dir = (directory / "hf").string(),
-                                               .out_dir = (directory / "gguf").string(),
-                                               .text_type = DType::kF32,
-                                               .vision_type = DType::kF32});
+  const auto converted = ConvertHfDirectory({.hf_dir = (directory / "hf").string(),
+                                             .out_dir = (directory / "gguf").string(),
+                                             .text_type = DType::kF32,
+                                             .vision_type = DType::kF32});
   ASSERT_TRUE(converted.has_value()) << converted.error().message;
   ExpectAgreement(model, mini.image, (directory / "gguf/text.gguf").string(),
                   (directory / "gguf/mmproj.gguf").string());

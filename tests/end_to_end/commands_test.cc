@@ -1,4 +1,4 @@
-// The commands around the engine, as processes: convert, inspect, tokenize, world, eval.
+// The commands around the engine, as processes: inspect, tokenize, world, eval.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,44 +20,41 @@ nlohmann::json Json(const ProcessResult& result) {
   return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
 }
 
-TEST(Convert, ConvertedDirectoriesGiveTheReferencesGreedyIds) {
-  for (const std::string model : {"nano-ldpv2", "nano80-ldp"}) {
-    const TemporaryDirectory directory;
-    const ProcessResult converted =
-        Process::Run({"convert", Path(model + "/hf"), "-o", directory.Path("out")});
-    ASSERT_EQ(converted.exit_code, 0) << converted.err;
-    const Expected expected = ReadExpected(model);
-    const ProcessResult traced =
-        Process::Run({"trace", "-m", directory.Path("out/text.gguf"), "--mmproj",
-                      directory.Path("out/mmproj.gguf"), "--image", Path("image_336.png"), "--ids-before",
-                      Join(expected.ids_before), "--ids-after", Join(expected.ids_after), "-n",
-                      std::to_string(expected.greedy_ids.size()), "--out", directory.Path("trace")});
-    ASSERT_EQ(traced.exit_code, 0) << traced.err;
-    const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
-    EXPECT_EQ(result.at("greedy_ids").get<std::vector<int>>(), expected.greedy_ids) << model;
-  }
-}
+class SynthProjector : public ::testing::TestWithParam<const char*> {};
 
-TEST(Synth, InspectAndRunTakeTheFiles) {
+TEST_P(SynthProjector, InspectAndRunTakeTheFiles) {
   const TemporaryDirectory directory;
-  const ProcessResult made =
-      Process::Run({"synth", "--size", "mini", "--type", "q8_0", "-o", directory.Path("out")});
+  const ProcessResult made = Process::Run(
+      {"synth", "--size", "mini", "--type", "q8_0", "--projector", GetParam(), "-o", directory.Path("out")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const std::string text = directory.Path("out/text.gguf");
   const std::string mmproj = directory.Path("out/mmproj.gguf");
   EXPECT_EQ(Process::Run({"inspect", text}).exit_code, 0);
-  EXPECT_EQ(Process::Run({"inspect", mmproj}).exit_code, 0);
+  EXPECT_EQ(Json(Process::Run({"inspect", mmproj, "--json"})).at("config").at("projector"), GetParam());
   const nlohmann::json answer =
       Json(Process::Run({"run", "-m", text, "--mmproj", mmproj, "--image", Path("image_336.png"), "-p",
                          "What?", "-n", "3", "--json"}));
   EXPECT_GE(answer["ids"].size(), 1u);
 }
 
+INSTANTIATE_TEST_SUITE_P(All, SynthProjector, ::testing::Values("ldp", "ldpv2", "mlp"),
+                         [](const auto& test) { return std::string(test.param); });
+
 TEST(Synth, BadInputIsNamed) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
   ExpectRefusal(Process::Run({"synth", "--size", "2b", "-o", out}), {"2b"});
   ExpectRefusal(Process::Run({"synth", "--size", "mini", "--type", "q9", "-o", out}), {"q9"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--layout", "onnx", "-o", out}), {"onnx", "hf-bin"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--projector", "peg", "-o", out}), {"peg", "ldpv2"});
+  ExpectRefusal(Process::Run({"synth", "--size", "mini", "--shards", "2", "-o", out}), {"--shards"});
+  const std::vector<std::string> hf{"synth", "--size", "mini", "--layout", "hf-bin", "-o", out};
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--type", "q8_0"}, {"--vision-type", "f16"}, {"--only-text"}}) {
+    std::vector<std::string> command = hf;
+    command.insert(command.end(), more.begin(), more.end());
+    ExpectRefusal(Process::Run(command), {"Hugging Face"});
+  }
   ExpectRefusal(Process::Run({"synth", "--size", "mini", "-o", "/proc/nowhere"}), {"/proc/nowhere"});
   EXPECT_FALSE(std::filesystem::exists(out));
 }
@@ -80,20 +77,6 @@ TEST(Bench, BadInputIsNamed) {
   ExpectRefusal(Process::Run({"bench", "--size", "mini", "--quant", "q9"}), {"q9"});
   ExpectRefusal(Process::Run({"bench", "--size", "mini", "-m", "x.gguf"}), {"--size"});
   ExpectRefusal(Process::Run({"bench", "-m", "no.gguf", "--mmproj", "no.gguf"}), {"no.gguf"});
-}
-
-TEST(Convert, BadInputIsRefusedAndLeavesNothing) {
-  const TemporaryDirectory directory;
-  std::filesystem::copy(Path("nano-ldpv2/hf"), directory.Path("hf"));
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out"), "--type", "q9"}),
-                {"q9"});
-  std::filesystem::resize_file(directory.Path("hf/model.safetensors"), 1000);
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}),
-                {"model.safetensors"});
-  std::filesystem::remove(directory.Path("hf/config.json"));
-  ExpectRefusal(Process::Run({"convert", directory.Path("hf"), "-o", directory.Path("out")}),
-                {"config.json"});
-  EXPECT_FALSE(std::filesystem::exists(directory.Path("out/text.gguf")));
 }
 
 TEST(Inspect, TellsWhatAFileIsAndDequantisesATensor) {

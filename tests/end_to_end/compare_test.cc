@@ -68,7 +68,8 @@ TEST_P(CompareMutants, RefusesAnotherSizeAndNothing) {
 INSTANTIATE_TEST_SUITE_P(References, CompareMutants,
                          ::testing::Values("nano-ldpv2/vision_features.npy", "nano-ldpv2/visual_tokens.npy",
                                            "nano-ldpv2/prompt_logits.npy", "nano80-ldp/visual_tokens.npy",
-                                           "nano80-ldp/prompt_logits.npy"));
+                                           "nano80-ldp/prompt_logits.npy", "nano-mlp/visual_tokens.npy",
+                                           "nano-mlp/prompt_logits.npy"));
 
 }  // namespace
 }  // namespace mobilevlm::golden

@@ -1,4 +1,5 @@
-// The reference data in tests/golden: two tiny random models whose outputs were computed with PyTorch.
+// The reference data in tests/golden: three tiny random models whose outputs were computed with PyTorch.
+// nano-mlp has the tower and the decoder of nano-ldpv2, so its vision_features.npy is that one's.
 #pragma once
 
 #include <gtest/gtest.h>

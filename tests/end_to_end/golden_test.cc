@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <tuple>
 #include <vector>
@@ -56,6 +57,18 @@ class Golden : public ::testing::TestWithParam<std::tuple<std::string, std::stri
     return positions;
   }
 
+  // Prefill in as many calls as it needs; logits of all positions, of the last one, or none.
+  void Read(std::span<const engine::Position> positions, KvCache& cache, Mat<float> logits) const {
+    for (size_t begin = 0; begin < positions.size(); begin += engine::kPrefillChunk) {
+      const size_t count = std::min(engine::kPrefillChunk, positions.size() - begin);
+      const bool all = logits.rows() == positions.size(), last = begin + count == positions.size();
+      const Mat<float> part = all    ? logits.Rows(begin, count)
+                              : last ? logits
+                                     : Mat<float>(nullptr, 0, logits.cols());
+      runtime_->pipeline().Prefill(positions.subspan(begin, count), cache, part);
+    }
+  }
+
   std::shared_ptr<Runtime> runtime_;
   Expected expected_;
   Image image_;
@@ -100,7 +113,7 @@ TEST_P(Golden, LogitsAndGreedyIdsFromGoldenVisualTokens) {
   ASSERT_TRUE(cache);
   std::vector<float> found(wanted.size());
   const Mat<float> logits(found.data(), prompt.size(), Vocab());
-  runtime_->pipeline().Prefill(prompt, *cache, logits);
+  Read(prompt, *cache, logits);
   const Difference difference = Compare(found, wanted);
   EXPECT_TRUE(difference.Within(kTolerance)) << difference.ToString();
 
@@ -139,15 +152,15 @@ TEST_P(Golden, PrefillDoesNotDependOnTheCut) {
   auto cache = runtime_->NewCache();
   ASSERT_TRUE(cache);
   std::vector<float> whole(Vocab()), pieces(Vocab());
-  runtime_->pipeline().Prefill(prompt, *cache, Mat<float>(whole.data(), 1, Vocab()));
+  Read(prompt, *cache, Mat<float>(whole.data(), 1, Vocab()));
   for (const size_t cut : {size_t{1}, size_t{5}, size_t{64}, prompt.size() - 1}) {
     cache->Truncate(cut);  // what stays was computed together with the rest
     const std::span<const engine::Position> all(prompt);
-    runtime_->pipeline().Prefill(all.subspan(cut), *cache, Mat<float>(pieces.data(), 1, Vocab()));
+    Read(all.subspan(cut), *cache, Mat<float>(pieces.data(), 1, Vocab()));
     EXPECT_EQ(whole, pieces) << "cut at " << cut;
     cache->Truncate(0);
-    runtime_->pipeline().Prefill(all.first(cut), *cache, Mat<float>(nullptr, 0, Vocab()));
-    runtime_->pipeline().Prefill(all.subspan(cut), *cache, Mat<float>(pieces.data(), 1, Vocab()));
+    Read(all.first(cut), *cache, Mat<float>(nullptr, 0, Vocab()));
+    Read(all.subspan(cut), *cache, Mat<float>(pieces.data(), 1, Vocab()));
     EXPECT_EQ(whole, pieces) << "cut anew at " << cut;
   }
 }
@@ -159,7 +172,7 @@ std::vector<std::string> RunnableNames() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden,
-                         ::testing::Combine(::testing::Values("nano-ldpv2", "nano80-ldp"),
+                         ::testing::Combine(::testing::Values("nano-ldpv2", "nano80-ldp", "nano-mlp"),
                                             ::testing::ValuesIn(RunnableNames())),
                          [](const auto& parameters) {
                            std::string name =

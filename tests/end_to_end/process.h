@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -36,7 +36,7 @@ struct ProcessOptions {
   std::vector<std::string> environment = {};  // NAME=value, added
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
   uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
-  std::string interrupt_when = {};            // SIGINT as soon as this file holds anything
+  std::string interrupt_when = {};            // SIGINT as soon as this file, or one of this directory, grows
 };
 
 class Process {
@@ -131,10 +131,18 @@ class Process {
     ::usleep(100'000);  // the signal has arrived before the pipe is drained
   }
 
+  // Whether the file, or any file of the directory, holds anything.
+  static bool HoldsSomething(const std::string& path) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(path, ignored))
+      return std::filesystem::file_size(path, ignored) + 1 > 1;
+    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+      if (entry.file_size(ignored) + 1 > 1) return true;  // an error is the largest number
+    }
+    return false;
+  }
   void InterruptWhenItWrites(const std::string& path) {
-    struct stat file {};
-    for (int i = 0; i < 20'000 && (::stat(path.c_str(), &file) != 0 || file.st_size == 0); ++i)
-      ::usleep(1000);
+    for (int i = 0; i < 20'000 && !HoldsSomething(path); ++i) ::usleep(1000);
     ::kill(pid_, SIGINT);
   }
 

@@ -1,5 +1,5 @@
-// What quantisation costs where it counts: answers about the mini world. The bundled model's weights with float
-// activations stand for the F16 model: F16 holds every one of its Q8_0 weights to 11 bits.
+// What quantisation costs where it counts: answers about the mini world. The bundled model's weights with
+// float activations stand for the F16 model: F16 holds every one of its Q8_0 weights to 11 bits.
 #include <gtest/gtest.h>
 
 #include "eval/world_suite.h"

@@ -42,10 +42,13 @@ TEST(Quantize, DryRunPrintsThePlanAndWritesNothing) {
 }
 
 // The whole road: the quantised pair is loaded, and answers as the reference does.
-TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
+class QuantizedPair : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(QuantizedPair, GivesTheReferencesFirstId) {
+  const std::string model = GetParam();
   const TemporaryDirectory directory;
   for (const std::string part : {"text", "mmproj"}) {
-    const ProcessResult done = Process::Run({"quantize", Path(fmt::format("nano-ldpv2/{}.gguf", part)),
+    const ProcessResult done = Process::Run({"quantize", Path(fmt::format("{}/{}.gguf", model, part)),
                                              directory.Path(fmt::format("{}.gguf", part)), "q8_0", "--json"});
     ASSERT_EQ(done.exit_code, 0) << done.err;
     const auto report = nlohmann::json::parse(done.out);
@@ -58,7 +61,7 @@ TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
     }
     EXPECT_TRUE(changed);
   }
-  const Expected expected = ReadExpected("nano-ldpv2");
+  const Expected expected = ReadExpected(model);
   const ProcessResult traced =
       Process::Run({"trace", "-m", directory.Path("text.gguf"), "--mmproj", directory.Path("mmproj.gguf"),
                     "--image", Path("image_336.png"), "--ids-before", Join(expected.ids_before),
@@ -67,6 +70,41 @@ TEST(Quantize, Q8_0PairGivesTheReferencesGreedyIds) {
   const auto result = nlohmann::json::parse(Slurp(directory.Path("trace/result.json")));
   EXPECT_EQ(result.at("greedy_ids").at(0), expected.greedy_ids.at(0));
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, QuantizedPair, ::testing::Values("nano-ldpv2", "nano80-ldp", "nano-mlp"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+#if defined(MOBILEVLM_WORLD)
+// The bundled model, importances from the training split, compared on the test split.
+TEST(Quantize, ImportancesLowerTheDivergenceAtTwoBits) {
+  const TemporaryDirectory directory;
+  const std::string mini = MOBILEVLM_SOURCE_DIR "/models/mini/";
+  const ProcessResult measured =
+      Process::Run({"imatrix", "-m", mini + "text.gguf", "--mmproj", mini + "mmproj.gguf", "--limit", "24",
+                    "-o", directory.Path("imatrix.gguf")});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const auto divergence = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> command{
+        "quantize",  mini + "text.gguf", directory.Path("out.gguf"), "q2_k",    "--requantize",
+        "--compare", "--with",           mini + "mmproj.gguf",       "--limit", "24",
+        "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    const ProcessResult done = Process::Run(command);
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    const auto json = nlohmann::json::parse(done.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_EQ(json.at("comparison").at("pictures"), 24);
+    EXPECT_GT(json.at("comparison").at("top1"), 0.9);
+    return json.at("comparison").at("kl").get<double>();
+  };
+  const double without = divergence({}), with = divergence({"--imatrix", directory.Path("imatrix.gguf")});
+  EXPECT_LT(with, 0.95 * without);
+  EXPECT_LT(without, 0.1);
+}
+#endif
 
 TEST(Quantize, BadInputIsRefusedAndLeavesNothing) {
   const TemporaryDirectory directory;

@@ -224,7 +224,7 @@ TEST(Run, EveryKernelTableGivesTheSameGreedyIds) {
 }
 
 TEST(Trace, WritesWhatTheReferenceHas) {
-  for (const std::string name : {"nano-ldpv2", "nano80-ldp"}) {
+  for (const std::string name : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const TemporaryDirectory directory;
     const Expected expected = ReadExpected(name);
     const ProcessResult result = Process::Run(

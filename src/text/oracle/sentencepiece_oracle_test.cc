@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "base/read_file.h"
+#include "text/sentencepiece_writer.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -109,6 +110,16 @@ TEST_F(SentencePieceOracle, GoldenCases) {
 TEST_F(SentencePieceOracle, RandomStrings) {
   Random random(20240206);
   for (int i = 0; i < 10000 && !HasFatalFailure(); ++i) ExpectEqual(RandomText(random, ours_));
+}
+
+// What is written from a vocabulary is the same model to libsentencepiece.
+TEST_F(SentencePieceOracle, ReadsWhatIsWritten) {
+  ASSERT_TRUE(oracle_.LoadFromSerializedProto(SentencePieceModel(ours_.vocab())).ok());
+  EXPECT_EQ(oracle_.GetPieceSize(), ours_.size());
+  EXPECT_EQ(oracle_.bos_id(), ours_.bos());
+  EXPECT_EQ(oracle_.eos_id(), ours_.eos());
+  Random random(11);
+  for (int i = 0; i < 1000 && !HasFatalFailure(); ++i) ExpectEqual(RandomText(random, ours_));
 }
 
 TEST_F(SentencePieceOracle, LongStrings) {

@@ -1,6 +1,11 @@
-#include "convert/write_vocab.h"
+#include "vocab/write_vocab.h"
 
 namespace mobilevlm {
+namespace {
+
+std::string PaddingPiece(size_t id) { return fmt::format("<pad{}>", id); }
+
+}  // namespace
 
 void WriteVocab(GgufWriter& out, const TokenizerVocab& vocab) {
   std::vector<int32_t> types;
@@ -14,6 +19,23 @@ void WriteVocab(GgufWriter& out, const TokenizerVocab& vocab) {
   out.SetU32("tokenizer.ggml.unknown_token_id", static_cast<uint32_t>(vocab.unk));
   out.SetBool("tokenizer.ggml.add_bos_token", true);
   out.SetBool("tokenizer.ggml.add_eos_token", false);
+}
+
+void PadVocab(TokenizerVocab& vocab, size_t size) {
+  while (vocab.pieces.size() < size) {
+    vocab.pieces.push_back(PaddingPiece(vocab.pieces.size()));
+    vocab.scores.push_back(0);
+    vocab.types.push_back(PieceType::kUnused);
+  }
+}
+
+void UnpadVocab(TokenizerVocab& vocab) {
+  while (!vocab.pieces.empty() && vocab.types.back() == PieceType::kUnused &&
+         vocab.pieces.back() == PaddingPiece(vocab.pieces.size() - 1)) {
+    vocab.pieces.pop_back();
+    vocab.scores.pop_back();
+    vocab.types.pop_back();
+  }
 }
 
 }  // namespace mobilevlm

@@ -1,4 +1,4 @@
-// The tokenizer inside a GGUF text model: tokenizer.ggml.* arrays -> Tokenizer.
+// The vocabulary inside a GGUF text model: the tokenizer.ggml.* arrays.
 #pragma once
 
 #include "base/result.h"
@@ -8,6 +8,7 @@
 namespace mobilevlm {
 
 // Works on vocabulary-only files too. Only tokenizer.ggml.model = "llama" (SentencePiece BPE) is known.
+Result<TokenizerVocab> ReadVocab(const GgufFile& file);
 Result<Tokenizer> LoadTokenizer(const GgufFile& file);
 
 }  // namespace mobilevlm

@@ -1,4 +1,4 @@
-#include "engine/tokenizer_loader.h"
+#include "vocab/read_vocab.h"
 
 #include <utility>
 
@@ -15,7 +15,7 @@ Result<int> SpecialId(const GgufFile& file, std::string_view key, int fallback) 
 
 }  // namespace
 
-Result<Tokenizer> LoadTokenizer(const GgufFile& file) {
+Result<TokenizerVocab> ReadVocab(const GgufFile& file) {
   if (!file.Has("tokenizer.ggml.model")) {
     return Fail("{}: holds no vocabulary (tokenizer.ggml.model is missing)", file.path());
   }
@@ -40,6 +40,11 @@ Result<Tokenizer> LoadTokenizer(const GgufFile& file) {
   if (file.Has("tokenizer.ggml.add_space_prefix")) {
     MVLM_ASSIGN(vocab.add_dummy_prefix, file.GetBool("tokenizer.ggml.add_space_prefix"));
   }
+  return vocab;
+}
+
+Result<Tokenizer> LoadTokenizer(const GgufFile& file) {
+  MVLM_ASSIGN(TokenizerVocab vocab, ReadVocab(file));
   auto tokenizer = Tokenizer::Create(std::move(vocab));
   if (!tokenizer) return Context(tokenizer.error(), "{}", file.path());
   return tokenizer;
