@@ -1,4 +1,4 @@
-// Sizes and recipe of the mini model: one place, every number a flag of `mobilevlm-train mini`.
+// Sizes and recipe of the mini model. The numbers of the recipe are flags of `mobilevlm-train mini`.
 #pragma once
 
 #include <cstdint>
@@ -68,14 +68,18 @@ struct StageOptions {
 
 // The numbers of the text stages besides StageOptions.
 struct TextOptions {
-  int64_t scenes = 30000;                           // training scenes with cached features
-  int64_t questions_per_kind = 128;                 // in validation
-  int most_rounds = 12;                             // most questions about one scene
-  double dialogue_share = 0.15;                     // of scenes: their questions make one conversation
-  double caption_share = 0.1;                       // of the language stage's samples
-  double projector_rate = 1e-3;                     // learning rate of the projector in align
-  double cell_loss = 1;                             // of align: weight of the distance to the cells' words
-  std::map<std::string, double> kind_weights = {};  // how often a kind is asked; absent: 1
+  int64_t scenes = 16000;            // training scenes with cached features
+  int64_t questions_per_kind = 128;  // in validation
+  int most_rounds = 12;              // most questions about one scene
+  double dialogue_share = 0.15;      // of scenes: their questions make one conversation
+  double caption_share = 0.15;       // of the language stage's samples
+  double projector_rate = 2e-3;      // learning rate of the projector in align
+  double cell_loss = 1;              // of align: weight of the distance to the cells' words
+  // How often a kind is asked; absent: 1. Names and captions tell the decoder most about the cells, and they
+  // are few among the many possible questions of yes and no.
+  std::map<std::string, double> kind_weights = {{"name", 3.0},  {"caption", 0.5}, {"colour", 2.0},
+                                                {"where", 1.5}, {"count", 1.5},   {"text", 0.7},
+                                                {"chart", 0.7}};
 };
 
 }  // namespace mobilevlm::train
