@@ -198,7 +198,7 @@ TEST(BundledModel, AnswersTheDemosQuestions) {
     const char* picture;
     const char* question;
     const char* answer;
-  } kDemo[] = {{"farm.png", "What is the leftmost thing?", "rooster"},
+  } kDemo[] = {{"farm.png", "Where is the rooster?", "top left"},
                {"chart.png", "Which bar is tallest?", "red"},
                {"shapes.png", "Which shape is white?", "square"}};
   for (const auto& [picture, question, answer] : kDemo) {
