@@ -53,6 +53,12 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
+      ->add_option("--look-loss", plan->text.look_loss,
+                   "of language and multitask: weight of the attention that words of a question pay to the cells "
+                   "they name")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
       ->add_option("--dialogue-share", plan->text.dialogue_share,
                    "of scenes whose questions make one conversation; else each stands alone")
       ->check(CLI::Range(0.0, 1.0))

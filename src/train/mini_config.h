@@ -75,6 +75,7 @@ struct TextOptions {
   double caption_share = 0.15;       // of the language stage's samples
   double projector_rate = 2e-3;      // learning rate of the projector in align
   double cell_loss = 1;              // of align: weight of the distance to the cells' words
+  double look_loss = 0.5;            // of language and multitask: weight of where attention looks
   // How often a kind is asked; absent: 1. Names and captions tell the decoder most about the cells, and they
   // are few among the many possible questions of yes and no.
   std::map<std::string, double> kind_weights = {{"name", 3.0},  {"caption", 0.5}, {"colour", 2.0},

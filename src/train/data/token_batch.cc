@@ -44,6 +44,13 @@ TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared) {
                    std::equal(sample.ids.begin(), sample.ids.begin() + static_cast<ptrdiff_t>(shared),
                               result.ids.begin()),
                "round {} begins in another way", s);
+    const int behind = static_cast<int>(result.ids.size() - shared);
+    const auto moved = [&](int token) { return token < static_cast<int>(shared) ? token : token + behind; };
+    for (TokenLook look : sample.looks) {
+      look.token = moved(look.token);
+      std::transform(look.wanted.begin(), look.wanted.end(), look.wanted.begin(), moved);
+      result.looks.push_back(std::move(look));
+    }
     result.ids.insert(result.ids.end(), sample.ids.begin() + static_cast<ptrdiff_t>(shared),
                       sample.ids.end());
     result.supervised.insert(result.supervised.end(),
@@ -81,6 +88,28 @@ void PlaceRounds(std::span<const TokenSample> samples, TokenBatch& batch) {
   }
 }
 
+std::map<int, Looks> PlaceLooks(std::span<const TokenSample> samples, int64_t tokens) {
+  std::map<int, std::pair<std::vector<int64_t>, std::vector<const TokenLook*>>> layers;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    for (const TokenLook& look : samples[s].looks) {
+      auto& [rows, looks] = layers[look.layer];
+      rows.push_back(static_cast<int64_t>(s) * tokens + look.token);
+      looks.push_back(&look);
+    }
+  }
+  std::map<int, Looks> result;
+  for (const auto& [layer, found] : layers) {
+    const auto& [rows, looks] = found;
+    torch::Tensor wanted = torch::zeros({static_cast<int64_t>(rows.size()), tokens});
+    for (size_t r = 0; r < rows.size(); ++r) {
+      float* row = wanted.data_ptr<float>() + static_cast<int64_t>(r) * tokens;
+      for (int token : looks[r]->wanted) row[token] = 1.0f;
+    }
+    result[layer] = {.head = 0, .rows = torch::tensor(rows, torch::kInt64), .wanted = wanted};
+  }
+  return result;
+}
+
 }  // namespace
 
 TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
@@ -111,6 +140,7 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
   const bool side_by_side = std::any_of(samples.begin(), samples.end(),
                                         [](const TokenSample& sample) { return !sample.rounds.empty(); });
   if (side_by_side) PlaceRounds(samples, result);
+  result.looks = PlaceLooks(samples, result.tokens);
   result.ids = torch::tensor(ids, torch::kInt64);
   result.image_rows = torch::tensor(image_rows, torch::kInt64);
   result.source_rows = torch::tensor(source_rows, torch::kInt64);

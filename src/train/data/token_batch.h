@@ -4,14 +4,23 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "prompt/assemble.h"
+#include "train/modules/functional.h"
 
 namespace mobilevlm::train {
+
+// Which tokens the first head of a layer should look at from one token, known to whoever made the sample.
+struct TokenLook {
+  int layer = 0;
+  int token = 0;
+  std::vector<int> wanted = {};  // tokens before it
+};
 
 // One sequence with the picture's places already opened: `visual` of them from image_start on, id 0 there.
 struct TokenSample {
@@ -22,6 +31,7 @@ struct TokenSample {
   // of them see. A round sees the zeros before it and itself, and its places continue behind the zeros, so
   // that each is a conversation of one round and they share the work on the picture. Empty: one conversation.
   std::vector<int> rounds = {};
+  std::vector<TokenLook> looks = {};
 };
 
 // Assembles the turns and opens `visual` places at the one picture.
@@ -42,6 +52,7 @@ struct TokenBatch {
   torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id
   torch::Tensor targets;      // [supervised] the ids
   std::vector<int> samples;   // [supervised] which sample each belongs to
+  std::map<int, Looks> looks;  // of the layers that have any
 };
 TokenBatch Collate(std::span<const TokenSample> samples, int visual);
 

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "world/names.h"
+#include "world/objects.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -23,6 +25,13 @@ WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int 
       context_(context),
       kind_weights_(std::move(kind_weights)) {
   MVLM_CHECK(grid_ * grid_ == visual, "{} visual tokens are no square", visual);
+  const world::Vocabulary& words = world.vocabulary();
+  for (const std::vector<std::string>* list : {&words.objects, &words.shapes, &words.colours}) {
+    for (const std::string& word : *list) named_[LastPiece(word)] = cell_ids_[word] = LastPiece(word);
+  }
+  for (const world::ObjectInfo& object : world::Objects()) {
+    named_[LastPiece(world::Plural(object))] = LastPiece(std::string(object.name));
+  }
 }
 
 TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const {
@@ -77,11 +86,13 @@ TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& r
     sample = std::move(longer);
   }
   MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
+  AddLooks(Cells(scene), sample);
   return sample;
 }
 
 TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& random) const {
   std::vector<TokenSample> samples;
+  const std::vector<std::vector<int>> cells = Cells(scene);
   size_t shared = 0, total = 0;
   for (const world::Question& question : Questions(scene, rounds, random)) {
     TokenSample sample =
@@ -89,6 +100,7 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
     if (samples.empty()) total = shared = static_cast<size_t>(sample.image_start + visual_);
     total += sample.ids.size() - shared;
     if (total > static_cast<size_t>(context_)) break;
+    AddLooks(cells, sample);
     samples.push_back(std::move(sample));
   }
   return SideBySide(samples, shared);
@@ -104,11 +116,39 @@ std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const 
   for (const std::vector<std::string>& words : world_.CellWords(scene, grid_)) {
     std::vector<int>& ids = cells.emplace_back();
     // The last piece: digits never join the space before them.
-    for (const std::string& word : words) ids.push_back(tokenizer_.Encode(word).back());
-    if (ids.empty()) ids.push_back(tokenizer_.Encode(".").back());
+    for (const std::string& word : words) {
+      const auto known = cell_ids_.find(word);
+      ids.push_back(known != cell_ids_.end() ? known->second : LastPiece(word));
+    }
+    if (ids.empty()) ids.push_back(LastPiece("."));
   }
   MVLM_CHECK(static_cast<int>(cells.size()) == visual_, "{} cells, {} places", cells.size(), visual_);
   return cells;
+}
+
+void WorldText::AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const {
+  const int behind_picture = sample.image_start + visual_;
+  std::vector<int> found;  // words of this question that name something a cell can hold
+  for (int t = behind_picture; t < static_cast<int>(sample.ids.size()); ++t) {
+    const auto at = static_cast<size_t>(t);
+    if (sample.supervised[at]) {
+      if (!found.empty()) sample.looks.push_back({.layer = 1, .token = t - 1, .wanted = found});
+      found.clear();
+      continue;
+    }
+    const auto named = named_.find(sample.ids[at]);
+    if (named == named_.end()) continue;
+    TokenLook look{.layer = 0, .token = t};
+    for (int c = 0; c < visual_; ++c) {
+      const std::vector<int>& cell = cells[static_cast<size_t>(c)];
+      if (std::find(cell.begin(), cell.end(), named->second) != cell.end()) {
+        look.wanted.push_back(sample.image_start + c);
+      }
+    }
+    if (look.wanted.empty()) look.wanted.push_back(0);
+    sample.looks.push_back(std::move(look));
+    found.push_back(t);
+  }
 }
 
 }  // namespace mobilevlm::train

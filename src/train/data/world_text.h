@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
@@ -42,9 +43,17 @@ class WorldText {
 
   int visual() const { return visual_; }
 
+  // Adds where attention should look in a sample of questions about these cells (see Cells): from each word of
+  // a question that cells can hold, in the first layer, to the cells that do hold it, or to BOS if none does;
+  // and from where the answer begins, one layer later, to those words. The generator knows where the answer
+  // lies; the paths that lead there are hard to find from yes and no alone. (Supervised attention: Liu et al.,
+  // "Neural Machine Translation with Supervised Attention", 2016.)
+  void AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const;
+
  private:
   // Different questions about the scene in the order of asking.
   std::vector<world::Question> Questions(const world::Scene& scene, int count, Random& random) const;
+  int LastPiece(const std::string& word) const { return tokenizer_.Encode(word).back(); }
   TokenSample Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const;
 
   const world::World& world_;
@@ -53,6 +62,8 @@ class WorldText {
   int grid_;
   int context_;
   std::map<std::string, double> kind_weights_;
+  std::unordered_map<std::string, int> cell_ids_;  // id of every word that a cell can hold
+  std::unordered_map<int, int> named_;             // id of a word in a question -> that of the cells it names
 };
 
 }  // namespace mobilevlm::train

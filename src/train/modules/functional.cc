@@ -88,7 +88,8 @@ RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base) {
   return {both.cos().to(torch::kFloat32), both.sin().to(torch::kFloat32)};
 }
 
-torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope) {
+torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
+                        const Looks* looks, torch::Tensor* look_loss) {
   const int64_t head_dim = qkv.size(1) / 3 / shape.heads;
   // [batch, tokens, 3, heads, head_dim] -> [3, batch, heads, tokens, head_dim]
   const torch::Tensor split =
@@ -112,7 +113,18 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
   } else {
     scores = torch::bmm(q * scale, k.transpose(1, 2));
   }
-  const torch::Tensor mixed = torch::bmm(torch::softmax(scores, -1), v);  // [batch * heads, tokens, head_dim]
+  const torch::Tensor shares = torch::softmax(scores, -1);
+  if (looks != nullptr) {
+    constexpr double kLeast = 1e-6;  // keeps the logarithm finite
+    const torch::Tensor on_wanted = shares.view({shape.batch, shape.heads, shape.tokens, shape.tokens})
+                                        .select(1, looks->head)
+                                        .reshape({shape.batch * shape.tokens, shape.tokens})
+                                        .index_select(0, looks->rows)
+                                        .mul(looks->wanted)
+                                        .sum(1);
+    *look_loss = on_wanted.clamp_min(kLeast).log().mean().neg();
+  }
+  const torch::Tensor mixed = torch::bmm(shares, v);  // [batch * heads, tokens, head_dim]
   return mixed.view({shape.batch, shape.heads, shape.tokens, head_dim})
       .transpose(1, 2)
       .reshape({shape.batch * shape.tokens, shape.heads * head_dim});

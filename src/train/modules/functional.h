@@ -23,7 +23,15 @@ struct RopeTables {
   torch::Tensor cos;  // [tokens, head_dim], or of each sequence: [batch, 1, tokens, head_dim]
   torch::Tensor sin;  // the same
 };
-torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope);
+// Where one head of a layer should look: rows of the batch and, for each, the tokens of its sequence.
+struct Looks {
+  int64_t head = 0;
+  torch::Tensor rows;    // [rows] of batch * tokens, int64
+  torch::Tensor wanted;  // [rows, tokens], 1 at the tokens to look at, else 0
+};
+// With `looks`, `look_loss` becomes the mean of -log of the share of attention that falls on the wanted.
+torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
+                        const Looks* looks = nullptr, torch::Tensor* look_loss = nullptr);
 
 // LLaMA's rotary tables, half-split layout (transformers: LlamaRotaryEmbedding).
 RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base);

@@ -40,14 +40,15 @@ LlamaAttentionImpl::LlamaAttentionImpl(const LlmConfig& config)
   k_proj_->weight.copy_(q_proj_->weight);
 }
 
-torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequences& sequences) {
+torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequences& sequences,
+                                          const Looks* looks, torch::Tensor* look_loss) {
   const torch::Tensor weight = torch::cat({q_proj_->weight, k_proj_->weight, v_proj_->weight});
   const AttentionShape shape{.batch = sequences.batch,
                              .tokens = x.size(0) / sequences.batch,
                              .heads = heads_,
                              .causal = true,
                              .mask = sequences.mask};
-  return Linear(Attention(Linear(x, weight), shape, &sequences.rope), o_proj_->weight);
+  return Linear(Attention(Linear(x, weight), shape, &sequences.rope, looks, look_loss), o_proj_->weight);
 }
 
 LlamaMlpImpl::LlamaMlpImpl(const LlmConfig& config)
@@ -66,8 +67,9 @@ LlamaBlockImpl::LlamaBlockImpl(const LlmConfig& config)
       post_attention_layernorm_(
           register_module("post_attention_layernorm", RmsNorm(config.hidden, config.rms_eps))) {}
 
-torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences) {
-  const torch::Tensor attended = x + self_attn_->forward(input_layernorm_->forward(x), sequences);
+torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences,
+                                          const Looks* looks, torch::Tensor* look_loss) {
+  const torch::Tensor attended = x + self_attn_->forward(input_layernorm_->forward(x), sequences, looks, look_loss);
   return attended + mlp_->forward(post_attention_layernorm_->forward(attended));
 }
 

@@ -32,7 +32,8 @@ TORCH_MODULE(RmsNorm);
 class LlamaAttentionImpl : public torch::nn::Module {
  public:
   explicit LlamaAttentionImpl(const LlmConfig& config);
-  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
+                        torch::Tensor* look_loss = nullptr);
 
  private:
   int64_t heads_;
@@ -55,7 +56,8 @@ TORCH_MODULE(LlamaMlp);
 class LlamaBlockImpl : public torch::nn::Module {
  public:
   explicit LlamaBlockImpl(const LlmConfig& config);
-  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
+                        torch::Tensor* look_loss = nullptr);
 
  private:
   LlamaAttention self_attn_;

@@ -52,7 +52,8 @@ torch::Tensor MobileVlmImpl::ToldCells(const MicroBatch& batch) {
   return words + cell_places_.repeat({words.size(0) / config_.cells, 1});
 }
 
-torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual) {
+torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual,
+                                    torch::Tensor* look_loss) {
   MVLM_CHECK(text.tokens <= config_.llm.context, "{} tokens in a context of {}", text.tokens,
              config_.llm.context);
   torch::Tensor x = torch::embedding(embed_tokens_->weight, text.ids);
@@ -65,7 +66,15 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
     };
     sequences.rope = {at(rope_.cos), at(rope_.sin)};
   }
-  for (const auto& layer : *layers_) x = layer->as<LlamaBlock>()->forward(x, sequences);
+  std::vector<torch::Tensor> losses;
+  for (size_t i = 0; i < layers_->size(); ++i) {
+    const auto looks = text.looks.find(static_cast<int>(i));
+    const bool looked_at = look_loss != nullptr && looks != text.looks.end();
+    torch::Tensor loss;
+    x = layers_->ptr<LlamaBlockImpl>(i)->forward(x, sequences, looked_at ? &looks->second : nullptr, &loss);
+    if (looked_at) losses.push_back(loss);
+  }
+  if (!losses.empty()) *look_loss = torch::stack(losses).mean();
   return norm_->forward(x);
 }
 
@@ -78,18 +87,23 @@ torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) {
 
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
   const torch::Tensor visual = Visual(batch);
-  const torch::Tensor hidden = Hidden(batch.text, visual);
+  torch::Tensor look_loss;
+  const torch::Tensor hidden = Hidden(batch.text, visual, config_.look_loss > 0 ? &look_loss : nullptr);
   const torch::Tensor logits = Logits(hidden.index_select(0, batch.text.source_rows));
   MicroLoss result;
   result.loss = torch::nn::functional::cross_entropy(logits, batch.text.targets);
   result.weight = static_cast<double>(batch.text.targets.numel());
   result.parts = {logits.detach().argmax(1).eq(batch.text.targets).to(torch::kFloat32).mean().item<double>(),
-                  0.0};
+                  0.0, 0.0};
   if (batch.features.defined() && batch.cell_ids.defined()) {
     const torch::Tensor told = ToldCells(batch).detach();
     const torch::Tensor distance = (visual - told).square().sum() / told.square().sum();
     result.loss = result.loss + config_.cell_loss * distance;
     result.parts[1] = distance.item<double>();
+  }
+  if (look_loss.defined()) {
+    result.loss = result.loss + config_.look_loss * look_loss;
+    result.parts[2] = look_loss.item<double>();
   }
   return result;
 }

@@ -24,6 +24,7 @@ struct MobileVlmConfig {
   std::optional<VisionConfig> vision;
   int cells = 0;         // places for pictures told in words; only the language and align stages have them
   double cell_loss = 0;  // share of the distance to the told cells in the loss (see Loss)
+  double look_loss = 0;  // share of where attention should look
 };
 
 class MobileVlmImpl : public torch::nn::Module {
@@ -37,13 +38,15 @@ class MobileVlmImpl : public torch::nn::Module {
   torch::Tensor ToldCells(const MicroBatch& batch);
   // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
   // [batch * tokens, hidden].
-  torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual);
+  // `look_loss`, if given, becomes the mean over the layers that text.looks speaks of, or stays undefined.
+  torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual, torch::Tensor* look_loss = nullptr);
   torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
 
   // Mean cross entropy over the supervised ids; weight = their number. A batch with both features and cells
   // (align) adds cell_loss times |projected - told|^2 / |told|^2: the projector is shown, cell by cell, the
   // vectors that the decoder has learned to read in the language stage, which themselves stay as they are.
-  // Parts: accuracy per token, that relative distance (0 without).
+  // A batch that says where attention should look adds look_loss times how far it is from looking there.
+  // Parts: accuracy per token, the relative distance, the attention's loss (0 without).
   MicroLoss Loss(const MicroBatch& batch);
   // For each sample: are all its supervised ids the most likely ones given what comes before? That is
   // what greedy decoding would print.

@@ -10,8 +10,11 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
                               StopSignal& stop) {
   torch::manual_seed(options.seed);
   DataParallel parallel(options.threads, options.bfloat16);
-  MobileVlm model(
-      MobileVlmConfig{config.LlmWith(tokenizer), std::nullopt, std::nullopt, config.projector().tokens()});
+  MobileVlm model(MobileVlmConfig{.llm = config.LlmWith(tokenizer),
+                                  .projector = std::nullopt,
+                                  .vision = std::nullopt,
+                                  .cells = config.projector().tokens(),
+                                  .look_loss = text_options.look_loss});
   Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay));
   const int visual = config.projector().tokens();
   const WorldText text(world, tokenizer, visual, config.llm.context, text_options.kind_weights);

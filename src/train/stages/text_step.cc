@@ -46,7 +46,7 @@ Result<LoopEnd> RunTextStage(const std::string& name, MobileVlm& model, Optimize
   stage.name = name;
   stage.module = model.get();
   stage.optimizer = &optimizer;
-  stage.part_names = {"token_accuracy", "cell_distance"};
+  stage.part_names = {"token_accuracy", "cell_distance", "look_loss"};
   stage.samples_per_step = static_cast<double>(options.batch);
   stage.start = [&](int64_t first) {
     steps = std::make_unique<Prefetcher<Step>>(

@@ -88,7 +88,8 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
                                   .projector = config.projector(),
                                   .vision = std::nullopt,
                                   .cells = recipe.aligns ? text.visual() : 0,
-                                  .cell_loss = text_options.cell_loss});
+                                  .cell_loss = text_options.cell_loss,
+                                  .look_loss = text_options.look_loss});
   MVLM_ASSIGN(const Checkpoint start, ReadCheckpoint(options.directory + "/" + recipe.from));
   NamedTensors weights = WithoutPrefix(start.tensors, "model:");
   if (recipe.aligns) weights.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
