@@ -14,6 +14,11 @@ namespace {
 // answers leave chance only when they are asked often.
 constexpr int kMostOfOneKind = 5;
 
+// The layers that AddLooks speaks of.
+constexpr int kQuestionToPicture = 0;
+constexpr int kAnswerToQuestion = 1;
+constexpr int kAnswerToPicture = 2;
+
 }  // namespace
 
 WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
@@ -41,7 +46,10 @@ TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>&
 }
 
 TokenSample WorldText::Caption(const world::Scene& scene) const {
-  return Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
+  TokenSample sample =
+      Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
+  AddLooks(Cells(scene), sample);
+  return sample;
 }
 
 std::vector<world::Question> WorldText::Questions(const world::Scene& scene, int count,
@@ -127,27 +135,27 @@ std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const 
 }
 
 void WorldText::AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const {
-  const int behind_picture = sample.image_start + visual_;
-  std::vector<int> found;  // words of this question that name something a cell can hold
-  for (int t = behind_picture; t < static_cast<int>(sample.ids.size()); ++t) {
-    const auto at = static_cast<size_t>(t);
-    if (sample.supervised[at]) {
-      if (!found.empty()) sample.looks.push_back({.layer = 1, .token = t - 1, .wanted = found});
-      found.clear();
-      continue;
-    }
-    const auto named = named_.find(sample.ids[at]);
-    if (named == named_.end()) continue;
-    TokenLook look{.layer = 0, .token = t};
+  const auto holding = [&](int word) {  // places of the picture
+    std::vector<int> places;
     for (int c = 0; c < visual_; ++c) {
       const std::vector<int>& cell = cells[static_cast<size_t>(c)];
-      if (std::find(cell.begin(), cell.end(), named->second) != cell.end()) {
-        look.wanted.push_back(sample.image_start + c);
-      }
+      if (std::find(cell.begin(), cell.end(), word) != cell.end()) places.push_back(sample.image_start + c);
     }
-    if (look.wanted.empty()) look.wanted.push_back(0);
-    sample.looks.push_back(std::move(look));
-    found.push_back(t);
+    return places;
+  };
+  std::vector<int> found;  // words of this question that name something a cell can hold
+  for (int t = sample.image_start + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
+    const auto named = named_.find(sample.ids[static_cast<size_t>(t)]);
+    std::vector<int> places = named == named_.end() ? std::vector<int>{} : holding(named->second);
+    if (sample.supervised[static_cast<size_t>(t)]) {
+      if (!found.empty()) sample.looks.push_back({kAnswerToQuestion, t - 1, std::move(found)});
+      found.clear();
+      if (!places.empty()) sample.looks.push_back({kAnswerToPicture, t - 1, std::move(places)});
+    } else if (named != named_.end()) {
+      if (places.empty()) places.push_back(0);
+      sample.looks.push_back({kQuestionToPicture, t, std::move(places)});
+      found.push_back(t);
+    }
   }
 }
 
