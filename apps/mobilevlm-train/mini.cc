@@ -53,9 +53,10 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
-      ->add_option("--look-loss", plan->text.look_loss,
-                   "of language and multitask: weight of the attention that words of a question pay to the cells "
-                   "they name")
+      ->add_option(
+          "--look-loss", plan->text.look_loss,
+          "of language and multitask: weight of the attention that words of a question pay to the cells "
+          "they name")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command

@@ -144,6 +144,52 @@ TEST(WorldText, AnInterviewIsManyConversationsOfOneRound) {
   EXPECT_EQ(SupervisedRuns(sample).size(), static_cast<size_t>(sample.rounds.back()));
 }
 
+TEST(TokenBatch, LooksMoveWithTheirRounds) {
+  const TokenSample a{
+      .ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_start = 0, .looks = {{0, 2, {1}}}};
+  const TokenSample b{.ids = {1, 2, 5, 6, 7},
+                      .supervised = {0, 0, 0, 1, 1},
+                      .image_start = 0,
+                      .looks = {{0, 2, {0, 1}}, {1, 3, {2}}}};
+  const TokenBatch batch = Collate(std::vector{SideBySide(std::vector{a, b}, 2), b}, 1);
+  ASSERT_EQ(batch.tokens, 16);
+  ASSERT_EQ(batch.looks.size(), 2u);
+  const auto rows = [&](int layer) {
+    const torch::Tensor& t = batch.looks.at(layer).rows;
+    return std::vector<int64_t>(t.data_ptr<int64_t>(), t.data_ptr<int64_t>() + t.numel());
+  };
+  EXPECT_EQ(rows(0), (std::vector<int64_t>{2, 4, 16 + 2}));
+  EXPECT_EQ(rows(1), (std::vector<int64_t>{5, 16 + 3}));
+  torch::Tensor wanted = torch::zeros({2, 16});
+  wanted[0][4] = 1;  // b's own word, behind a's round
+  wanted[1][2] = 1;
+  EXPECT_TRUE(torch::equal(batch.looks.at(1).wanted, wanted));
+}
+
+TEST(WorldText, WordsLookAtTheCellsThatHoldThem) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldText text(TheWorld(), tokenizer, 4, 500, {});
+  const std::string shown = TheWorld().vocabulary().objects[0], absent = TheWorld().vocabulary().objects[1];
+  const auto id = [&](const std::string& word) { return tokenizer.Encode(word).back(); };
+  ASSERT_NE(id(shown), id(absent)) << "this tokenizer ends both words alike";
+  const std::vector<std::vector<int>> cells = {{id(".")}, {id(shown)}, {id(".")}, {id(shown), id("centre")}};
+  // BOS, four places, then ids: the words, something else, the answer.
+  TokenSample sample{.ids = {1, 0, 0, 0, 0, id(shown), id(absent), 2, id(shown), 2},
+                     .supervised = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
+                     .image_start = 1};
+  text.AddLooks(cells, sample);
+  ASSERT_EQ(sample.looks.size(), 4u);
+  const auto expect = [&](size_t i, int layer, int token, const std::vector<int>& wanted) {
+    EXPECT_EQ(sample.looks[i].layer, layer) << i;
+    EXPECT_EQ(sample.looks[i].token, token) << i;
+    EXPECT_EQ(sample.looks[i].wanted, wanted) << i;
+  };
+  expect(0, 0, 5, {2, 4});  // what is shown
+  expect(1, 0, 6, {0});     // what is not
+  expect(2, 1, 7, {5, 6});  // where the answer begins
+  expect(3, 2, 7, {2, 4});  // it will say what is shown
+}
+
 TEST(TowerTargets, OneShapeByHand) {
   // A shape in the middle of the picture, half the side wide, on a grid of 12 patches of 12 pixels.
   world::Scene scene;

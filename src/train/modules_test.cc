@@ -135,6 +135,32 @@ TEST(Functional, QuickGeluHasTheRightGradient) {
   EXPECT_LT(Difference(found, wanted), 1e-5);
 }
 
+TEST(Functional, LookLossIsTheShareOfAttentionOnTheWanted) {
+  torch::manual_seed(4);
+  constexpr int64_t kBatch = 2, kTokens = 3, kHeads = 2, kHeadDim = 4;
+  const torch::Tensor qkv = torch::randn({kBatch * kTokens, 3 * kHeads * kHeadDim});
+  const AttentionShape shape{.batch = kBatch, .tokens = kTokens, .heads = kHeads, .causal = true};
+  Looks looks{.head = 1,
+              .rows = torch::tensor({int64_t{2}, int64_t{4}}),  // sequence 0, token 2; sequence 1, token 1
+              .wanted = torch::tensor({{1.0f, 0.0f, 1.0f}, {1.0f, 0.0f, 0.0f}})};
+  torch::Tensor loss;
+  const torch::Tensor mixed = Attention(qkv, shape, nullptr, &looks, &loss);
+  EXPECT_TRUE(torch::equal(mixed, Attention(qkv, shape, nullptr)));
+  // The same by hand: head 1's queries begin at kHeadDim, its keys kHeads * kHeadDim later.
+  const auto share = [&](int64_t first, int64_t token, std::vector<int64_t> wanted) {
+    double total = 0, on_wanted = 0;
+    for (int64_t seen = 0; seen <= token; ++seen) {
+      const torch::Tensor q = qkv[first + token].slice(0, kHeadDim, 2 * kHeadDim);
+      const torch::Tensor k = qkv[first + seen].slice(0, 3 * kHeadDim, 4 * kHeadDim);
+      const double weight = std::exp(q.dot(k).item<double>() / 2);  // sqrt(kHeadDim)
+      total += weight;
+      if (std::find(wanted.begin(), wanted.end(), seen) != wanted.end()) on_wanted += weight;
+    }
+    return on_wanted / total;
+  };
+  EXPECT_NEAR(loss.item<double>(), -(std::log(share(0, 2, {0, 2})) + std::log(share(3, 1, {0}))) / 2, 1e-5);
+}
+
 TEST(Functional, Bfloat16ProductsStayCloseInAllThreeDirections) {
   torch::manual_seed(3);
   const torch::Tensor x = torch::randn({33, 65}).requires_grad_(),

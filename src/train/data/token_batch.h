@@ -44,14 +44,14 @@ TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared);
 // Padded on the right with id 0; a causal decoder never looks there.
 struct TokenBatch {
   int64_t batch = 0;
-  int64_t tokens = 0;         // of the longest sample, rounded up to a multiple of 16
-  torch::Tensor ids;          // [batch * tokens], int64
-  torch::Tensor positions;    // [batch * tokens] places of the ids, int64, or undefined: their index
-  torch::Tensor mask;         // [batch, tokens, tokens] added to the scores, or undefined: causal
-  torch::Tensor image_rows;   // [visual tokens of all samples] rows that pictures take, int64
-  torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id
-  torch::Tensor targets;      // [supervised] the ids
-  std::vector<int> samples;   // [supervised] which sample each belongs to
+  int64_t tokens = 0;          // of the longest sample, rounded up to a multiple of 16
+  torch::Tensor ids;           // [batch * tokens], int64
+  torch::Tensor positions;     // [batch * tokens] places of the ids, int64, or undefined: their index
+  torch::Tensor mask;          // [batch, tokens, tokens] added to the scores, or undefined: causal
+  torch::Tensor image_rows;    // [visual tokens of all samples] rows that pictures take, int64
+  torch::Tensor source_rows;   // [supervised] the row before each supervised id: it predicts the id
+  torch::Tensor targets;       // [supervised] the ids
+  std::vector<int> samples;    // [supervised] which sample each belongs to
   std::map<int, Looks> looks;  // of the layers that have any
 };
 TokenBatch Collate(std::span<const TokenSample> samples, int visual);

@@ -43,11 +43,12 @@ class WorldText {
 
   int visual() const { return visual_; }
 
-  // Adds where attention should look in a sample about these cells (see Cells): in the first layer from each word
-  // of a question that cells can hold to the cells that do hold it, or to BOS if none does; in the second from
-  // where the answer begins to those words; in the third from before each such word of an answer to its cells.
-  // The generator knows where the answer lies, and the paths that lead there are hard to find from yes and no
-  // alone. (Supervised attention: Liu et al., "Neural Machine Translation with Supervised Attention", 2016.)
+  // Adds where attention should look in a sample about these cells (see Cells): in the first layer from each
+  // word of a question that cells can hold to the cells that do hold it, or to BOS if none does; in the
+  // second from where the answer begins to those words; in the third from before each such word of an answer
+  // to its cells. The generator knows where the answer lies, and the paths that lead there are hard to find
+  // from yes and no alone. (Supervised attention: Liu et al., "Neural Machine Translation with Supervised
+  // Attention", 2016.)
   void AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const;
 
  private:

@@ -67,9 +67,10 @@ LlamaBlockImpl::LlamaBlockImpl(const LlmConfig& config)
       post_attention_layernorm_(
           register_module("post_attention_layernorm", RmsNorm(config.hidden, config.rms_eps))) {}
 
-torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences,
-                                          const Looks* looks, torch::Tensor* look_loss) {
-  const torch::Tensor attended = x + self_attn_->forward(input_layernorm_->forward(x), sequences, looks, look_loss);
+torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks,
+                                      torch::Tensor* look_loss) {
+  const torch::Tensor attended =
+      x + self_attn_->forward(input_layernorm_->forward(x), sequences, looks, look_loss);
   return attended + mlp_->forward(post_attention_layernorm_->forward(attended));
 }
 

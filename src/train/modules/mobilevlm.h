@@ -39,7 +39,8 @@ class MobileVlmImpl : public torch::nn::Module {
   // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
   // [batch * tokens, hidden].
   // `look_loss`, if given, becomes the mean over the layers that text.looks speaks of, or stays undefined.
-  torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual, torch::Tensor* look_loss = nullptr);
+  torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual,
+                       torch::Tensor* look_loss = nullptr);
   torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
 
   // Mean cross entropy over the supervised ids; weight = their number. A batch with both features and cells
