@@ -9,6 +9,8 @@
 namespace mobilevlm::app {
 
 void AddMiniCommand(CLI::App& app, Status& status);
+void AddNetworkCommand(CLI::App& app, Status& status);
+void AddPlanCommand(CLI::App& app, Status& status);
 void AddPlotCommand(CLI::App& app, Status& status);
 
 }  // namespace mobilevlm::app

@@ -1,17 +1,40 @@
 // mobilevlm-train: trains MobileVLM models.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
 #include "commands.h"
+#include "train/blas_kernels.h"
+
+namespace {
+
+// OpenBLAS reads its environment while it is loaded, so the program starts itself anew. If that fails it goes
+// on, slower.
+void RestartWithBetterBlas(char** argv) {
+  const std::string kernels = mobilevlm::train::BetterBlasKernels();
+  if (kernels.empty()) return;
+  ::setenv("OPENBLAS_CORETYPE", kernels.c_str(), 1);
+  ::execv("/proc/self/exe", argv);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
+  RestartWithBetterBlas(argv);
   CLI::App app(
       "Trains MobileVLM V2 models\n\n"
       "Examples:\n"
       "  mobilevlm-train mini --out runs/mini\n"
-      "  mobilevlm-train plot runs/mini -o curves.png",
+      "  mobilevlm-train plot runs/mini -o curves.png\n"
+      "  mobilevlm-train plan --model 3b --nodes 1,4,16",
       "mobilevlm-train");
   mobilevlm::app::ShowExamplesFirst(app);
   app.require_subcommand(1);
   mobilevlm::Status status;
   mobilevlm::app::AddMiniCommand(app, status);
   mobilevlm::app::AddPlotCommand(app, status);
+  mobilevlm::app::AddPlanCommand(app, status);
+  mobilevlm::app::AddNetworkCommand(app, status);
   return mobilevlm::app::RunCommandLine(app, argc, argv, status);
 }

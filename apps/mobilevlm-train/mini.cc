@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "processes.h"
 #include "train/mini.h"
 
 namespace mobilevlm::app {
@@ -30,11 +31,13 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       "the mini model: tower, language model, alignment, multi-task\n\n"
       "Examples:\n"
       "  mobilevlm-train mini --out runs/mini            everything; run it again to continue\n"
-      "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n\n"
+      "  mobilevlm-train mini --out runs/mini --stage tower --threads 1\n"
+      "  scripts/launch --nproc-per-node 2 build/train/bin/mobilevlm-train mini --out runs/mini\n\n"
       "Ctrl-C saves and leaves; a finished stage is skipped.");
   auto plan = std::make_shared<train::MiniPlan>();
   auto quick = std::make_shared<bool>(false);
   auto stages = std::make_shared<std::vector<std::string>>();
+  auto job = std::make_shared<ProcessFlags>();
   command->add_option("--out", plan->directory, "directory of the run")->required();
   command
       ->add_option("--stage", *stages,
@@ -84,7 +87,9 @@ void AddMiniCommand(CLI::App& app, Status& status) {
   command->add_option("--export-type", plan->export_type, "of the weights in DIR/hf")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
-  command->add_option("--threads", plan->threads, "worker threads; 0: one per CPU")
+  command
+      ->add_option("--threads", plan->parallel.threads,
+                   "worker threads; 0: the CPUs, shared by the processes of this machine")
       ->check(WholeNumber(0, 1024))
       ->capture_default_str();
   command
@@ -98,14 +103,25 @@ void AddMiniCommand(CLI::App& app, Status& status) {
       ->capture_default_str();
   command->add_option("--validate-every", plan->validate_every, "steps; 0: as each stage likes it")
       ->check(WholeNumber(0));
+  command->add_option("--steps", plan->steps, "of every stage; 0: as each stage likes it")
+      ->check(WholeNumber(0));
+  command->add_option("--log-every", plan->log_every, "steps; 0: as each stage likes it")
+      ->check(WholeNumber(0));
   command->add_option("--checkpoint-minutes", plan->checkpoint_minutes, "between saves")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--quick", *quick, "tiny sizes and tens of steps; only --out and --stage count then");
-  command->callback([plan, stages, quick, &status] {
+  AddProcessFlags(*command, *job, plan->parallel);
+  command->add_flag("--quick", *quick,
+                    "tiny sizes and tens of steps; of the other flags, only those count that say where and "
+                    "how it runs and logs, and --steps");
+  command->callback([plan, stages, quick, job, &status] {
     train::MiniPlan chosen = *quick ? train::MiniPlan::Quick() : *plan;
     chosen.directory = plan->directory;
-    status = train::RunMini(chosen, *stages);
+    chosen.parallel = plan->parallel;
+    chosen.precision = plan->precision;
+    chosen.steps = plan->steps;
+    chosen.log_every = plan->log_every;
+    status = RunInProcessGroup(*job, chosen.parallel, [&] { return train::RunMini(chosen, *stages); });
   });
 }
 

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "engine/clock.h"
+#include "base/stopwatch.h"
 
 extern char** environ;
 
@@ -83,7 +83,7 @@ Result<pid_t> Spawn(const std::vector<std::string>& arguments, const Pipe& out, 
 Result<ProcessResult> RunProcess(const std::vector<std::string>& arguments) {
   MVLM_ASSIGN(Pipe out, Pipe::Create());
   MVLM_ASSIGN(Pipe errors, Pipe::Create());
-  const engine::Stopwatch watch;
+  const Stopwatch watch;
   MVLM_ASSIGN(const pid_t pid, Spawn(arguments, out, errors));
   out.CloseWrite();
   errors.CloseWrite();

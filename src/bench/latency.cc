@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "base/progress.h"
-#include "engine/clock.h"
+#include "base/stopwatch.h"
 
 namespace mobilevlm::bench {
 namespace {
 
 template <class Step>
 double Time(Step&& step) {
-  const engine::Stopwatch watch;
+  const Stopwatch watch;
   step();
   return watch.Seconds();
 }

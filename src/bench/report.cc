@@ -30,7 +30,7 @@ nlohmann::ordered_json DepthJson(const Report& report, const DepthSeries& series
           {"time", SeriesJson(series.decode)}};
 }
 
-nlohmann::ordered_json CeilingsJson(const Ceilings& ceilings) {
+nlohmann::ordered_json CeilingsJson(const costs::Ceilings& ceilings) {
   return {{"int8_gops", ceilings.int8_gops},     {"fp32_gflops", ceilings.fp32_gflops},
           {"read_gbs", ceilings.read_gbs},       {"int8_method", ceilings.int8_method},
           {"fp32_method", ceilings.fp32_method}, {"read_method", ceilings.read_method},

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "bench/ceilings.h"
-#include "bench/counts.h"
 #include "bench/latency.h"
+#include "costs/ceilings.h"
+#include "costs/counts.h"
 #include "mobilevlm/mobilevlm.h"
 #include "tensor/dtype.h"
 
@@ -15,12 +15,12 @@ namespace mobilevlm::bench {
 struct Report {
   std::string cpu;
   ModelInfo model;
-  Ceilings ceilings;
+  costs::Ceilings ceilings;
 
   // Of the model, by counts.h.
   DType text_type = DType::kF32, vision_type = DType::kF32;  // of most of the weights
   uint64_t file_bytes = 0;                                   // both files
-  EncodeOperations encode_operations;
+  costs::EncodeOperations encode_operations;
   uint64_t encode_bytes = 0;  // weights that one picture reads
   double prompt_operations = 0;
   uint64_t decode_weight_bytes = 0;  // that one token reads

@@ -115,7 +115,7 @@ std::string Grid(const Axes& axes) {
 
 // A level roof from where the memory's slope meets it, and the slope up to the highest.
 std::string Roofs(const Report& r, const Axes& axes) {
-  const Ceilings& c = r.ceilings;
+  const costs::Ceilings& c = r.ceilings;
   const double name_x = axes.X(c.int8_gops / c.read_gbs) + 8;  // right of the slope for both
   const auto level = [&](double speed, std::string_view name, std::string_view unit) {
     const double x = axes.X(speed / c.read_gbs);

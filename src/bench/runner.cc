@@ -78,21 +78,21 @@ Status MeasureProcesses(const BenchOptions& options, Report& report) {
 Status CountModel(const LoadOptions& load, Report& report) {
   MVLM_ASSIGN(const GgufFile text, GgufFile::Open(load.text));
   MVLM_ASSIGN(const GgufFile mmproj, GgufFile::Open(load.mmproj));
-  report.text_type = MainType(text.tensors());
-  report.vision_type = MainType(mmproj.tensors());
+  report.text_type = costs::MainType(text.tensors());
+  report.vision_type = costs::MainType(mmproj.tensors());
   report.file_bytes = text.file_bytes() + mmproj.file_bytes();
-  report.encode_bytes = TensorBytes(mmproj.tensors());
-  report.decode_weight_bytes = DecodeWeightBytes(text.tensors());
+  report.encode_bytes = costs::TensorBytes(mmproj.tensors());
+  report.decode_weight_bytes = costs::DecodeWeightBytes(text.tensors());
   return {};
 }
 
 void CountOperations(const Workload& workload, Report& report) {
   const engine::LoadedModel& model = workload.model();
   report.prompt_positions = workload.prompt_positions();
-  report.encode_operations = CountEncode(model.vision, model.projector);
-  report.prompt_operations = CountText(model.llm, 0, report.prompt_positions);
-  report.decode_operations = CountText(model.llm, report.prompt_positions + kDecodeTokens / 2, 1);
-  report.kv_bytes_per_position = KvBytesPerPosition(model.llm, model.kv_type);
+  report.encode_operations = costs::CountEncode(model.vision, model.projector);
+  report.prompt_operations = costs::CountText(model.llm, 0, report.prompt_positions);
+  report.decode_operations = costs::CountText(model.llm, report.prompt_positions + kDecodeTokens / 2, 1);
+  report.kv_bytes_per_position = costs::KvBytesPerPosition(model.llm, model.kv_type);
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ Result<Report> RunBench(const BenchOptions& options) {
   Report report;
   report.cpu = CpuName();
   MVLM_TRY(CountModel(options.load, report));
-  MVLM_ASSIGN(const Ceilings before, MeasureCeilings(options.load.threads));
+  MVLM_ASSIGN(const costs::Ceilings before, costs::MeasureCeilings(options.load.threads));
   if (options.processes) MVLM_TRY(MeasureProcesses(options, report));
   {
     MVLM_ASSIGN(Workload workload, Workload::Load(options.load));
@@ -109,8 +109,8 @@ Result<Report> RunBench(const BenchOptions& options) {
     CountOperations(workload, report);
     MVLM_ASSIGN(report.latency, MeasureLatency(workload, options.latency));
   }
-  MVLM_ASSIGN(const Ceilings after, MeasureCeilings(options.load.threads));
-  report.ceilings = Ceilings::Best(before, after);
+  MVLM_ASSIGN(const costs::Ceilings after, costs::MeasureCeilings(options.load.threads));
+  report.ceilings = costs::Ceilings::Best(before, after);
   return report;
 }
 

@@ -36,7 +36,7 @@ std::string Header(const Report& r) {
   text +=
       fmt::format("{} ({}), {} ({}), {:.0f} MB together\n", r.model.text_path, DTypeName(r.text_type),
                   r.model.mmproj_path, DTypeName(r.vision_type), static_cast<double>(r.file_bytes) / kMega);
-  const Ceilings& c = r.ceilings;
+  const costs::Ceilings& c = r.ceilings;
   text += fmt::format("ceilings: int8 {:.0f} GOP/s ({}), fp32 {:.0f} GFLOP/s ({}), read {:.1f} GB/s ({})\n",
                       c.int8_gops, c.int8_method, c.fp32_gflops, c.fp32_method, c.read_gbs, c.read_method);
   if (!c.failed_probe.empty()) text += fmt::format("FAILED PROBE: {}\n", c.failed_probe);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/clock.h"
+#include "base/stopwatch.h"
 
 namespace mobilevlm::engine {
 namespace {

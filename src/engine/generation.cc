@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/clock.h"
+#include "base/stopwatch.h"
 #include "engine/prompt_lookup.h"
 #include "sample/sampler.h"
 #include "sample/stop.h"

@@ -1,6 +1,6 @@
 #include "engine/runtime.h"
 
-#include "engine/clock.h"
+#include "base/stopwatch.h"
 #include "engine/memory.h"
 
 namespace mobilevlm::engine {

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "synth/sizes.h"
+#include "schema/sizes.h"
 #include "tensor/dtype.h"
 
 namespace mobilevlm {

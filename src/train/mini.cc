@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 
 #include "train/export_hf.h"
 #include "train/loop.h"
 #include "train/modules/functional.h"
+#include "train/parallel/process_group.h"
 #include "train/stages/language.h"
 #include "train/stages/tower.h"
 #include "train/stages/vision_language.h"
@@ -19,12 +21,14 @@ namespace {
 
 StageOptions Complete(const MiniPlan& plan, StageOptions stage) {
   stage.directory = plan.directory;
-  stage.threads = plan.threads;
+  stage.parallel = plan.parallel;
   stage.loaders = plan.loaders;
   stage.seed = plan.seed;
   stage.checkpoint_minutes = plan.checkpoint_minutes;
-  stage.bfloat16 = plan.precision == "bfloat16" || (plan.precision == "auto" && HasBfloat16());
+  stage.parallel.bfloat16 = plan.precision == "bfloat16" || (plan.precision == "auto" && HasBfloat16());
   if (plan.micro_batch > 0) stage.micro_batch = plan.micro_batch;
+  if (plan.steps > 0) stage.steps = plan.steps;
+  if (plan.log_every > 0) stage.log_every = plan.log_every;
   if (plan.validate_every > 0) stage.validate_every = plan.validate_every;
   return stage;
 }
@@ -38,15 +42,22 @@ std::optional<DType> ParseExportType(const std::string& name) {
 
 Result<LoopEnd> RunStage(const std::string& name, const world::World& world, const MiniPlan& plan,
                          StopSignal& stop) {
+  ProcessGroup& processes = *plan.parallel.processes;
   if (name == "export") {
     const std::optional<DType> type = ParseExportType(plan.export_type);
     if (!type) return Fail("no export type '{}'", plan.export_type);
-    MVLM_TRY(ExportMini(plan.directory, plan.config, *type));
+    if (processes.first()) MVLM_TRY(ExportMini(plan.directory, plan.config, *type));
+    processes.Barrier();
     return LoopEnd::kFinished;
   }
   if (name == "tower") return TrainTower(world, plan.config, Complete(plan, plan.tower), stop);
   const TokenizerOptions tokenizer_options{
       .vocabulary = plan.config.llm.vocab, .scenes = plan.tokenizer_scenes, .seed = plan.seed};
+  const auto make_tokenizer = [&]() -> Status {
+    MVLM_TRY(TrainTokenizer(world, tokenizer_options, plan.directory));
+    return {};
+  };
+  MVLM_TRY(processes.OncePerMachine(make_tokenizer));
   MVLM_ASSIGN(const Tokenizer tokenizer, TrainTokenizer(world, tokenizer_options, plan.directory));
   if (name == "language") {
     return TrainLanguage(world, tokenizer, plan.config, Complete(plan, plan.language), plan.text, stop);
@@ -108,18 +119,29 @@ MiniPlan MiniPlan::Quick() {
   return plan;
 }
 
-Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages) {
+Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages) {
+  MiniPlan plan = requested;
+  std::unique_ptr<ProcessGroup> alone;
+  if (plan.parallel.processes == nullptr) {
+    alone = ProcessGroup::Alone();
+    plan.parallel.processes = alone.get();
+  }
+  ProcessGroup& processes = *plan.parallel.processes;
   MVLM_TRY(CheckKindWeights(plan.text.kind_weights));
   StopSignal stop;
   MVLM_ASSIGN(const world::World world, world::World::Create({.side = plan.config.vision.image_size}));
-  for (const std::string& name : MiniPlan::StageNames()) {
-    if (!stages.empty() && std::find(stages.begin(), stages.end(), name) == stages.end()) continue;
-    if (StageFinished(plan.directory + "/" + name)) {
-      fmt::print(stderr, "{}: finished already\n", name);
-      continue;
+  try {
+    for (const std::string& name : MiniPlan::StageNames()) {
+      if (!stages.empty() && std::find(stages.begin(), stages.end(), name) == stages.end()) continue;
+      if (processes.Agree(StageFinished(plan.directory + "/" + name) ? 1 : 0) != 0) {
+        if (processes.first()) fmt::print(stderr, "{}: finished already\n", name);
+        continue;
+      }
+      MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
+      if (end == LoopEnd::kStopped) return {};
     }
-    MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
-    if (end == LoopEnd::kStopped) return {};
+  } catch (const PeerLost& lost) {
+    return Fail("{}; the last checkpoint is kept, the same command continues from there", lost.what());
   }
   return {};
 }

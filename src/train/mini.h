@@ -29,17 +29,21 @@ struct MiniPlan {
   int tokenizer_scenes = 4000;
 
   // For all stages.
-  int threads = 0;
+  ParallelOptions parallel;  // but its bfloat16, which `precision` says
   int loaders = 1;
   int64_t micro_batch = 0;     // 0: the stage's own
   int64_t validate_every = 0;  // 0: the stage's own
+  int64_t steps = 0;           // 0: the stage's own
+  int64_t log_every = 0;       // 0: the stage's own
   double checkpoint_minutes = 5;
   std::string precision = "auto";  // of matrix products: float32, bfloat16, auto (bfloat16 where native)
   uint64_t seed = 1;
   std::string export_type = "f32";  // of the exported weights: f32, f16, bf16
 };
 
-// Runs the named stages (none named: all) that are not finished yet. A stop by signal is not an error.
+// Runs the named stages (none named: all) that are not finished yet. A stop by signal is not an error. Of
+// several processes (plan.parallel.processes) every one calls it, with the same plan; the run's directory is
+// on storage that all of them see.
 Status RunMini(const MiniPlan& plan, const std::vector<std::string>& stages);
 
 }  // namespace mobilevlm::train

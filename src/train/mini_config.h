@@ -7,6 +7,7 @@
 
 #include "schema/config.h"
 #include "text/tokenizer.h"
+#include "train/parallel/options.h"
 
 namespace mobilevlm::train {
 
@@ -61,9 +62,8 @@ struct StageOptions {
   int64_t log_every = 50;
   double checkpoint_minutes = 5;
   uint64_t seed = 1;
-  int threads = 0;        // 0: one per CPU
-  int loaders = 1;        // threads that draw pictures
-  bool bfloat16 = false;  // matrix products in bfloat16
+  int loaders = 1;  // threads that draw pictures
+  ParallelOptions parallel = {};
 };
 
 // The numbers of the text stages besides StageOptions.

@@ -10,6 +10,8 @@ namespace {
 
 using torch::optim::AdamWParamState;
 
+constexpr char kAverage[] = "exp_avg", kSquare[] = "exp_avg_sq";
+
 std::string StateKey(const torch::Tensor& parameter) {
   return c10::guts::to_string(parameter.unsafeGetTensorImpl());
 }
@@ -33,12 +35,25 @@ double CosineFactor(int64_t step, int64_t warmup, int64_t steps, double floor) {
   return floor + (1.0 - floor) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
 }
 
-Optimizer::Optimizer(std::vector<ParameterGroup> groups) : groups_(std::move(groups)) {
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, ProcessGroup& processes,
+                     UpdateSharing sharing)
+    : gradients_(std::make_unique<GradientBuckets>(groups, processes, sharing)) {
+  MakeAdamW();
+}
+
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups) : Optimizer(groups, ProcessGroup::Alone()) {}
+
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, std::unique_ptr<ProcessGroup> alone)
+    : alone_(std::move(alone)),
+      gradients_(std::make_unique<GradientBuckets>(groups, *alone_, UpdateSharing::kReplicated)) {
+  MakeAdamW();
+}
+
+void Optimizer::MakeAdamW() {
   std::vector<torch::optim::OptimizerParamGroup> torch_groups;
-  for (const ParameterGroup& group : groups_) {
+  for (const ParameterGroup& group : gradients_->own_groups()) {
     std::vector<torch::Tensor> tensors;
     for (const auto& [name, tensor] : group.parameters) tensors.push_back(tensor);
-    parameters_.insert(parameters_.end(), tensors.begin(), tensors.end());
     torch_groups.emplace_back(
         tensors, std::make_unique<torch::optim::AdamWOptions>(torch::optim::AdamWOptions(group.learning_rate)
                                                                   .betas({0.9, 0.98})
@@ -48,51 +63,45 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups) : groups_(std::move(gro
 }
 
 double Optimizer::Step(double factor, double clip) {
-  for (size_t g = 0; g < groups_.size(); ++g) {
+  const std::vector<ParameterGroup>& groups = gradients_->own_groups();
+  for (size_t g = 0; g < groups.size(); ++g) {
     auto& options = static_cast<torch::optim::AdamWOptions&>(adamw_->param_groups()[g].options());
-    options.lr(groups_[g].learning_rate * factor);
+    options.lr(groups[g].learning_rate * factor);
   }
-  const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-  const double norm = torch::nn::utils::clip_grad_norm_(parameters_, limit);
+  const double norm = gradients_->Clip(clip);
   adamw_->step();
+  ++steps_;
+  gradients_->ShareUpdates();
   return norm;
 }
 
 NamedTensors Optimizer::State() const {
-  NamedTensors state;
-  int64_t steps = 0;
-  for (const ParameterGroup& group : groups_) {
+  NamedTensors own;
+  for (const ParameterGroup& group : gradients_->own_groups()) {
     for (const auto& [name, tensor] : group.parameters) {
       const auto found = adamw_->state().find(StateKey(tensor));
       if (found == adamw_->state().end()) continue;
       const auto& adam = static_cast<const AdamWParamState&>(*found->second);
-      state[name + ".exp_avg"] = adam.exp_avg();
-      state[name + ".exp_avg_sq"] = adam.exp_avg_sq();
-      steps = adam.step();
+      own[name + "." + kAverage] = adam.exp_avg();
+      own[name + "." + kSquare] = adam.exp_avg_sq();
     }
   }
-  state["step"] = torch::tensor(steps);
+  NamedTensors state = gradients_->GatherState(own, {kAverage, kSquare});
+  if (gradients_->processes().first()) state["step"] = torch::tensor(steps_);
   return state;
 }
 
 Status Optimizer::Load(const NamedTensors& state) {
   const auto step = state.find("step");
   if (step == state.end()) return Fail("optimizer state: no entry 'step'");
-  const int64_t steps = step->second.item<int64_t>();
-  for (const ParameterGroup& group : groups_) {
+  MVLM_ASSIGN(const NamedTensors own, gradients_->OwnState(state, {kAverage, kSquare}));
+  steps_ = step->second.item<int64_t>();
+  for (const ParameterGroup& group : gradients_->own_groups()) {
     for (const auto& [name, tensor] : group.parameters) {
-      const auto average = state.find(name + ".exp_avg");
-      const auto square = state.find(name + ".exp_avg_sq");
-      if (average == state.end() || square == state.end()) {
-        return Fail("optimizer state: nothing about parameter '{}'", name);
-      }
-      if (average->second.sizes() != tensor.sizes() || square->second.sizes() != tensor.sizes()) {
-        return Fail("optimizer state of '{}': the shape differs from the parameter's", name);
-      }
       auto adam = std::make_unique<AdamWParamState>();
-      adam->step(steps);
-      adam->exp_avg(average->second.clone());
-      adam->exp_avg_sq(square->second.clone());
+      adam->step(steps_);
+      adam->exp_avg(own.at(name + "." + kAverage).clone());
+      adam->exp_avg_sq(own.at(name + "." + kSquare).clone());
       adamw_->state()[StateKey(tensor)] = std::move(adam);
     }
   }

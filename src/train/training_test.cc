@@ -12,7 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/loop.h"
 #include "train/mini.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 #include "train/stages/tower.h"
 
 namespace mobilevlm::train {
@@ -54,7 +54,7 @@ TEST(Optimizer, MovesItsParametersAndNoOthers) {
   Optimizer optimizer(DecayGroups(*trained, "trained.", 0.1, 0.0));
   DataParallel parallel(1, false);
   const torch::Tensor x = torch::randn({5, 4});
-  parallel.Step(optimizer.parameters(), 1, [&](size_t) {
+  parallel.Step(optimizer.gradients(), 1, [&](size_t) {
     return MicroLoss{frozen(trained(x)).square().mean(), 5, {}};
   });
   optimizer.Step(1.0, 1.0);
@@ -75,9 +75,9 @@ TEST(Optimizer, DecaysMatricesOnly) {
 
 TEST(Optimizer, ClipsTheCommonNorm) {
   torch::Tensor a = torch::zeros({2}, torch::requires_grad()), b = torch::zeros({1}, torch::requires_grad());
-  Optimizer optimizer({{{{"a", a}, {"b", b}}, 0.1, 0.0}});
-  a.mutable_grad() = torch::tensor({3.0f, 0.0f});
-  b.mutable_grad() = torch::tensor({4.0f});
+  Optimizer optimizer({ParameterGroup{{{"a", a}, {"b", b}}, 0.1, 0.0}});
+  DataParallel parallel(1, false);
+  parallel.Step(optimizer.gradients(), 1, [&](size_t) { return MicroLoss{3 * a[0] + 4 * b[0], 1}; });
   EXPECT_NEAR(optimizer.Step(1.0, 1.0), 5.0, 1e-5);
   EXPECT_NEAR(a.grad()[0].item<float>(), 0.6f, 1e-4);
 }
@@ -89,7 +89,8 @@ TEST(DataParallel, WeighsMicroBatchesByTheirItems) {
   const torch::Tensor x = torch::randn({10, 6});
   const auto gradient = [&](int threads, const std::vector<int64_t>& cuts) {
     DataParallel parallel(threads, false);
-    const auto loss = parallel.Step(linear->parameters(), cuts.size() - 1, [&](size_t i) {
+    GradientBuckets gradients(DecayGroups(*linear, "", 0.1, 0.0), parallel.processes(), parallel.sharing());
+    const auto loss = parallel.Step(gradients, cuts.size() - 1, [&](size_t i) {
       const torch::Tensor part = x.slice(0, cuts[i], cuts[i + 1]);
       return MicroLoss{linear(part).square().mean(), static_cast<double>(cuts[i + 1] - cuts[i]), {1.0}};
     });

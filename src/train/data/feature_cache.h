@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "train/mini_config.h"
 #include "train/modules/clip.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 #include "train/stop_signal.h"
 #include "world/world.h"
 

@@ -86,14 +86,6 @@ int CoverClasses::OfThing(const world::Thing& thing) const {
   MVLM_CHECK(false, "no such kind of thing");
 }
 
-TowerBatch TowerBatch::Slice(int64_t begin, int64_t end) const {
-  const int64_t patches = cover.size(0) / batch();
-  const auto rows = [&](const torch::Tensor& tensor) {
-    return tensor.slice(0, begin * patches, end * patches);
-  };
-  return {pixels.slice(0, begin, end), rows(cover), rows(colour), rows(centre), rows(value), rows(offsets)};
-}
-
 void NormalisePixels(const Image& picture, const ImageConfig& image, std::span<float> out) {
   const size_t plane = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height);
   MVLM_CHECK(out.size() == 3 * plane, "{} elements for {} pixels", out.size(), plane);

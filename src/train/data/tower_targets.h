@@ -43,7 +43,6 @@ struct TowerBatch {
   torch::Tensor offsets;  // [batch * patches, 4] patch centre to thing centre (x, y), then its w, h
 
   int64_t batch() const { return pixels.size(0); }
-  TowerBatch Slice(int64_t begin, int64_t end) const;
 };
 
 // Pixels of one picture as the tower wants them; `out` has 3 * side * side elements.

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "train/modules/fused.h"
+
 namespace mobilevlm::train {
 namespace {
 
@@ -46,16 +48,6 @@ class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
 
 thread_local bool bfloat16_products = false;
 
-// [x1, x2] -> [-x2, x1] along the last axis (transformers: rotate_half).
-torch::Tensor RotateHalf(const torch::Tensor& x) {
-  const int64_t half = x.size(-1) / 2;
-  return torch::cat({x.slice(-1, half).neg(), x.slice(-1, 0, half)}, -1);
-}
-
-torch::Tensor ApplyRope(const torch::Tensor& x, const RopeTables& rope) {
-  return x * rope.cos + RotateHalf(x) * rope.sin;
-}
-
 }  // namespace
 
 Bfloat16Guard::Bfloat16Guard(bool enabled) : previous_(std::exchange(bfloat16_products, enabled)) {}
@@ -91,27 +83,21 @@ RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base) {
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
                         const Looks* looks, torch::Tensor* look_loss) {
   const int64_t head_dim = qkv.size(1) / 3 / shape.heads;
-  // [batch, tokens, 3, heads, head_dim] -> [3, batch, heads, tokens, head_dim]
-  const torch::Tensor split =
-      qkv.view({shape.batch, shape.tokens, 3, shape.heads, head_dim}).permute({2, 0, 3, 1, 4}).contiguous();
-  const auto part = [&](int64_t i, bool turned) {
-    const torch::Tensor rows = split.select(0, i);  // [batch, heads, tokens, head_dim]
-    return (turned ? ApplyRope(rows, *rope) : rows).view({shape.batch * shape.heads, shape.tokens, head_dim});
-  };
-  const torch::Tensor q = part(0, rope != nullptr), k = part(1, rope != nullptr), v = part(2, false);
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+  const auto [q, k, v] = SplitHeads(qkv, shape.batch, shape.heads, scale, rope ? rope->cos : torch::Tensor(),
+                                    rope ? rope->sin : torch::Tensor());
   torch::Tensor scores;
   if (shape.mask.defined()) {
-    scores = torch::bmm(q * scale, k.transpose(1, 2))
+    scores = torch::bmm(q, k.transpose(1, 2))
                  .view({shape.batch, shape.heads, shape.tokens, shape.tokens})
                  .add_(shape.mask.unsqueeze(1))
                  .view({shape.batch * shape.heads, shape.tokens, shape.tokens});
   } else if (shape.causal) {
     const torch::Tensor mask =
         torch::full({shape.tokens, shape.tokens}, -std::numeric_limits<float>::infinity()).triu(1);
-    scores = torch::baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2), 1.0, scale);
+    scores = torch::baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2));
   } else {
-    scores = torch::bmm(q * scale, k.transpose(1, 2));
+    scores = torch::bmm(q, k.transpose(1, 2));
   }
   const torch::Tensor shares = torch::softmax(scores, -1);
   if (looks != nullptr) {
@@ -125,9 +111,7 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
     *look_loss = on_wanted.clamp_min(kLeast).log().mean().neg();
   }
   const torch::Tensor mixed = torch::bmm(shares, v);  // [batch * heads, tokens, head_dim]
-  return mixed.view({shape.batch, shape.heads, shape.tokens, head_dim})
-      .transpose(1, 2)
-      .reshape({shape.batch * shape.tokens, shape.heads * head_dim});
+  return MergeHeads(mixed, shape.batch, shape.heads);
 }
 
 }  // namespace mobilevlm::train

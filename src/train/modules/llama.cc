@@ -1,6 +1,7 @@
 #include "train/modules/llama.h"
 
 #include "base/check.h"
+#include "train/modules/fused.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -22,7 +23,7 @@ RmsNormImpl::RmsNormImpl(int64_t hidden, double eps)
     : eps_(eps), weight_(register_parameter("weight", torch::ones({hidden}))) {}
 
 torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) {
-  return x * torch::rsqrt(x.square().mean(-1, /*keepdim=*/true) + eps_) * weight_;
+  return RmsNormRows(x, weight_, eps_);
 }
 
 LlamaAttentionImpl::LlamaAttentionImpl(const LlmConfig& config)

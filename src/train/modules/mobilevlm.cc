@@ -1,6 +1,7 @@
 #include "train/modules/mobilevlm.h"
 
 #include "base/check.h"
+#include "costs/training.h"
 #include "train/modules/functional.h"
 
 namespace mobilevlm::train {
@@ -85,6 +86,17 @@ torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) {
   return Linear(hidden, lm_head_->weight);
 }
 
+double MobileVlmImpl::StepOperations(const MicroBatch& batch) const {
+  const double sequences = static_cast<double>(batch.text.batch),
+               tokens = static_cast<double>(batch.text.tokens);
+  const double forward = costs::DecoderForward(config_.llm, sequences * tokens, sequences * tokens * tokens,
+                                               static_cast<double>(batch.text.targets.numel()));
+  if (!batch.features.defined()) return 3 * forward;
+  const ProjectorConfig& projector = *config_.projector;
+  return 3 * forward + 3 * costs::ProjectorForward(projector, sequences) -
+         costs::ProjectorFirstProduct(projector, sequences);
+}
+
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
   const torch::Tensor visual = Visual(batch);
   torch::Tensor look_loss;
@@ -93,6 +105,7 @@ MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {
   MicroLoss result;
   result.loss = torch::nn::functional::cross_entropy(logits, batch.text.targets);
   result.weight = static_cast<double>(batch.text.targets.numel());
+  result.flops = StepOperations(batch);
   result.parts = {logits.detach().argmax(1).eq(batch.text.targets).to(torch::kFloat32).mean().item<double>(),
                   0.0, 0.0};
   if (batch.features.defined() && batch.cell_ids.defined()) {

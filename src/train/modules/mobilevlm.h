@@ -14,7 +14,7 @@
 #include "train/modules/clip.h"
 #include "train/modules/ldp.h"
 #include "train/modules/llama.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 
 namespace mobilevlm::train {
 
@@ -58,6 +58,9 @@ class MobileVlmImpl : public torch::nn::Module {
   const MobileVlmConfig& config() const { return config_; }
 
  private:
+  // Of forward and backward, as they are carried out: padding and masked pairs included.
+  double StepOperations(const MicroBatch& batch) const;
+
   MobileVlmConfig config_;
   RopeTables rope_;  // for the whole context
   torch::nn::Embedding embed_tokens_;

@@ -1,5 +1,7 @@
 #include "train/modules/tower_heads.h"
 
+#include "costs/training.h"
+
 namespace mobilevlm::train {
 namespace {
 
@@ -74,6 +76,12 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
       ((out.offsets - batch.offsets).abs() * mask).sum() / (4.0 * mask.sum().clamp_min(1.0));
 
   MicroLoss result;
+  // The patch embedding needs no gradient of its pixels.
+  const VisionConfig& vision = tower_->config();
+  const double pictures = static_cast<double>(batch.batch());
+  result.flops = 3 * costs::TowerForward(vision, pictures) - pictures * 2.0 * vision.patches() * 3 *
+                                                                 vision.patch_size * vision.patch_size *
+                                                                 vision.hidden;
   result.loss = kCover * cover + kColour * colour + kCentre * centre + kValue * value + kOffsets * offsets;
   result.weight = static_cast<double>(batch.batch());
   for (const torch::Tensor& part : {cover, colour, centre, value, offsets}) {

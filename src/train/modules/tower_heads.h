@@ -5,7 +5,7 @@
 
 #include "train/data/tower_targets.h"
 #include "train/modules/clip.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 
 namespace mobilevlm::train {
 

@@ -9,13 +9,14 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
                               const StageOptions& options, const TextOptions& text_options,
                               StopSignal& stop) {
   torch::manual_seed(options.seed);
-  DataParallel parallel(options.threads, options.bfloat16);
+  DataParallel parallel(options.parallel);
   MobileVlm model(MobileVlmConfig{.llm = config.LlmWith(tokenizer),
                                   .projector = std::nullopt,
                                   .vision = std::nullopt,
                                   .cells = config.projector().tokens(),
                                   .look_loss = text_options.look_loss});
-  Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay));
+  Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay),
+                      parallel.processes(), parallel.sharing());
   const int visual = config.projector().tokens();
   const WorldText text(world, tokenizer, visual, config.llm.context, text_options.kind_weights);
 

@@ -8,7 +8,7 @@
 #include "train/loop.h"
 #include "train/mini_config.h"
 #include "train/modules/mobilevlm.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 #include "train/prefetch.h"
 
 namespace mobilevlm::train {
@@ -22,9 +22,10 @@ struct TextItem {
 // Fills what stands for the pictures of these items.
 using FillVisual = std::function<void(std::span<const TextItem> items, MicroBatch& batch)>;
 
-// Sorts the items by length, longest first, and cuts them every `micro` items.
+// Sorts the items by length, longest first, and cuts them every `micro` items. Only those that this process
+// owns are filled.
 std::vector<MicroBatch> CutByLength(std::vector<TextItem> items, int64_t micro, int visual,
-                                    const FillVisual& fill);
+                                    const FillVisual& fill, const DataParallel& parallel);
 
 // Words of cells as embedding-bag input.
 void FillCells(std::span<const TextItem> items, MicroBatch& batch);

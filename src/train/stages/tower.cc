@@ -1,11 +1,13 @@
 #include "train/stages/tower.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 
 #include "train/modules/tower_heads.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 #include "train/prefetch.h"
 
 namespace mobilevlm::train {
@@ -17,6 +19,31 @@ std::vector<world::Scene> Scenes(const world::World& world, world::Split split, 
   for (int64_t i = 0; i < count; ++i)
     scenes.push_back(world.MakeScene(split, static_cast<uint64_t>(first + i)));
   return scenes;
+}
+
+// The micro-batches of the scenes [first, first + count); only those that this process owns are drawn.
+std::vector<TowerBatch> OwnedBatches(const world::World& world, const MiniConfig& config,
+                                     const DataParallel& parallel, int64_t first, int64_t count,
+                                     int64_t micro) {
+  std::vector<TowerBatch> batches;
+  for (int64_t begin = 0; begin < count; begin += micro) {
+    TowerBatch& batch = batches.emplace_back();
+    if (!parallel.Owns(batches.size() - 1)) continue;
+    batch = MakeTowerBatch(world,
+                           Scenes(world, world::Split::kTrain, first + begin, std::min(micro, count - begin)),
+                           config.image, config.vision.grid());
+  }
+  return batches;
+}
+
+SupervisedTowerImpl::Accuracy SumOverProcesses(SupervisedTowerImpl::Accuracy accuracy,
+                                               ProcessGroup& processes) {
+  static_assert(std::is_trivially_copyable_v<SupervisedTowerImpl::Accuracy>);  // a row of counts
+  std::vector<double> counts(sizeof(accuracy) / sizeof(double));
+  std::memcpy(counts.data(), &accuracy, sizeof(accuracy));
+  processes.Sum(counts);
+  std::memcpy(static_cast<void*>(&accuracy), counts.data(), sizeof(accuracy));
+  return accuracy;
 }
 
 nlohmann::json Report(const SupervisedTowerImpl::Accuracy& a) {
@@ -34,49 +61,47 @@ nlohmann::json Report(const SupervisedTowerImpl::Accuracy& a) {
 Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, const StageOptions& options,
                            StopSignal& stop) {
   torch::manual_seed(options.seed);
-  DataParallel parallel(options.threads, options.bfloat16);
+  DataParallel parallel(options.parallel);
   const CoverClasses classes(world.vocabulary());
   SupervisedTower model(config.vision, classes);
-  Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay));
+  Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay),
+                      parallel.processes(), parallel.sharing());
 
   const int grid = config.vision.grid();
   const int64_t micro = std::min(options.micro_batch, options.batch);
-  const size_t micro_batches = static_cast<size_t>((options.batch + micro - 1) / micro);
-  std::unique_ptr<Prefetcher<TowerBatch>> batches;
+  std::unique_ptr<Prefetcher<std::vector<TowerBatch>>> batches;
   std::vector<TowerBatch> validation;
 
   LoopStage stage;
   stage.name = "tower";
   stage.module = model.get();
   stage.optimizer = &optimizer;
+  stage.processes = &parallel.processes();
   stage.part_names = {"cover", "colour", "centre", "value", "offsets"};
   stage.samples_per_step = static_cast<double>(options.batch);
   stage.start = [&](int64_t first) {
-    batches = std::make_unique<Prefetcher<TowerBatch>>(
+    batches = std::make_unique<Prefetcher<std::vector<TowerBatch>>>(
         first, options.steps, options.loaders, 2 * options.loaders + 2, [&](int64_t step) {
-          return MakeTowerBatch(world,
-                                Scenes(world, world::Split::kTrain, step * options.batch, options.batch),
-                                config.image, grid);
+          return OwnedBatches(world, config, parallel, step * options.batch, options.batch, micro);
         });
     for (int64_t at = 0; at < options.validation_samples; at += micro) {
       const int64_t count = std::min(micro, options.validation_samples - at);
-      validation.push_back(
-          MakeTowerBatch(world, Scenes(world, world::Split::kValidation, at, count), config.image, grid));
+      validation.emplace_back();
+      if (!parallel.Owns(validation.size() - 1)) continue;
+      validation.back() =
+          MakeTowerBatch(world, Scenes(world, world::Split::kValidation, at, count), config.image, grid);
     }
   };
   stage.step = [&](int64_t) {
-    const TowerBatch batch = batches->Next();
-    return parallel.Step(optimizer.parameters(), micro_batches, [&](size_t i) {
-      const int64_t begin = static_cast<int64_t>(i) * micro;
-      return model->Loss(batch.Slice(begin, std::min(begin + micro, options.batch)));
-    });
+    const std::vector<TowerBatch> step = batches->Next();
+    return parallel.Step(optimizer.gradients(), step.size(), [&](size_t i) { return model->Loss(step[i]); });
   };
   stage.validate = [&] {
     std::vector<SupervisedTowerImpl::Accuracy> parts(validation.size());
-    parallel.ForEach(validation.size(), [&](size_t i) { parts[i] = model->Measure(validation[i]); });
+    parallel.ForEachOwned(validation.size(), [&](size_t i) { parts[i] = model->Measure(validation[i]); });
     SupervisedTowerImpl::Accuracy total;
     for (const auto& part : parts) total.Add(part);
-    return Report(total);
+    return Report(SumOverProcesses(total, parallel.processes()));
   };
 
   return RunLoop(stage, MakeLoopOptions(options, stage.name), stop);

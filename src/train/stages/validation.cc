@@ -37,22 +37,23 @@ nlohmann::json ExactMatchPerKind(MobileVlmImpl& model, const ValidationSet& set,
       pieces.push_back({k, begin, std::min(begin + kBatch, set.kinds[k].samples.size())});
     }
   }
-  std::vector<int64_t> right(pieces.size());
-  parallel.ForEach(pieces.size(), [&](size_t p) {
+  std::vector<double> right(pieces.size());
+  parallel.ForEachOwned(pieces.size(), [&](size_t p) {
     const auto [k, begin, end] = pieces[p];
     const ValidationSet::Kind& kind = set.kinds[k];
     MicroBatch batch;
     batch.text = Collate(std::span(kind.samples).subspan(begin, end - begin), visual);
     source(kind, begin, end, batch);
     const std::vector<uint8_t> match = model.ExactMatch(batch);
-    right[p] = std::accumulate(match.begin(), match.end(), int64_t{0});
+    right[p] = std::accumulate(match.begin(), match.end(), 0.0);
   });
+  parallel.processes().Sum(right);
   nlohmann::json report;
   double sum = 0;
   for (size_t k = 0; k < set.kinds.size(); ++k) {
-    int64_t total = 0;
-    for (size_t p = 0; p < pieces.size(); ++p) total += pieces[p].kind == k ? right[p] : 0;
-    const double share = static_cast<double>(total) / static_cast<double>(set.kinds[k].samples.size());
+    double total = 0;
+    for (size_t p = 0; p < pieces.size(); ++p) total += pieces[p].kind == k ? right[p] : 0.0;
+    const double share = total / static_cast<double>(set.kinds[k].samples.size());
     report[set.kinds[k].name] = share;
     sum += share;
   }

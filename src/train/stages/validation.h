@@ -9,7 +9,7 @@
 
 #include "train/data/world_text.h"
 #include "train/modules/mobilevlm.h"
-#include "train/parallel.h"
+#include "train/parallel/data_parallel.h"
 
 namespace mobilevlm::train {
 

@@ -42,8 +42,16 @@ Status Prepare(const world::World& world, const MiniConfig& config, const StageO
                StopSignal& stop, Pictures& pictures) {
   pictures.tower = ClipVisionTower(config.vision);
   MVLM_TRY(LoadFrom(*pictures.tower, options.directory + "/tower/checkpoint.pt", "model:tower."));
-  MVLM_ASSIGN(pictures.cache, FeatureCache::Open(options.directory + "/features", world, config.image,
-                                                 pictures.tower, text_options.scenes, parallel, stop));
+  const auto open = [&] {
+    return FeatureCache::Open(options.directory + "/features", world, config.image, pictures.tower,
+                              text_options.scenes, parallel, stop);
+  };
+  const auto compute_missing = [&]() -> Status {
+    MVLM_TRY(open());
+    return {};
+  };
+  MVLM_TRY(parallel.processes().OncePerMachine(compute_missing));
+  MVLM_ASSIGN(pictures.cache, open());
   pictures.validation = MakeValidationSet(world, text, text_options.questions_per_kind, options.seed);
   for (const ValidationSet::Kind& kind : pictures.validation.kinds) {
     pictures.features.push_back(
@@ -83,7 +91,7 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
                       const LlmConfig& llm, const MiniConfig& config, const StageOptions& options,
                       const TextOptions& text_options, const MakeSample& make, StopSignal& stop) {
   torch::manual_seed(options.seed);
-  DataParallel parallel(options.threads, options.bfloat16);
+  DataParallel parallel(options.parallel);
   MobileVlm model(MobileVlmConfig{.llm = llm,
                                   .projector = config.projector(),
                                   .vision = std::nullopt,
@@ -95,7 +103,8 @@ Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const Wor
   if (recipe.aligns) weights.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
   if (auto status = LoadModule(*model, weights, ""); !status)
     return Context(status.error(), "{}", recipe.from);
-  Optimizer optimizer(Groups(*model, options.learning_rate, recipe.projector_rate, options.weight_decay));
+  Optimizer optimizer(Groups(*model, options.learning_rate, recipe.projector_rate, options.weight_decay),
+                      parallel.processes(), parallel.sharing());
 
   Pictures pictures;
   MVLM_TRY(Prepare(world, config, options, text_options, text, parallel, stop, pictures));

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 
 struct ComputeProbe {
   const char* method;             // the instructions, e.g. "vpdpbusd zmm"
@@ -35,4 +35,4 @@ struct Probes {
 // The widest that this CPU and its system can run.
 Probes ChooseProbes();
 
-}  // namespace mobilevlm::bench
+}  // namespace mobilevlm::costs

@@ -11,7 +11,7 @@
 #include "schema/config.h"
 #include "tensor/dtype.h"
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 
 struct EncodeOperations {
   double matrices = 0;   // products of the tower, patches included
@@ -19,6 +19,8 @@ struct EncodeOperations {
   double projector = 0;
   double total() const { return matrices + attention + projector; }
 };
+EncodeOperations CountTower(const VisionConfig& vision);
+double CountProjector(const ProjectorConfig& projector);
 EncodeOperations CountEncode(const VisionConfig& vision, const ProjectorConfig& projector);
 
 // `positions` more behind the `depth` that the cache holds, logits of the last one only: a prompt at depth 0,
@@ -37,4 +39,4 @@ uint64_t TensorBytes(std::span<const GgufTensor> tensors);
 // The type that most of the bytes are stored as.
 DType MainType(std::span<const GgufTensor> tensors);
 
-}  // namespace mobilevlm::bench
+}  // namespace mobilevlm::costs

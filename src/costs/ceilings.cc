@@ -1,4 +1,4 @@
-#include "bench/ceilings.h"
+#include "costs/ceilings.h"
 
 #include <sys/mman.h>
 
@@ -8,11 +8,11 @@
 #include <functional>
 
 #include "base/random.h"
+#include "base/stopwatch.h"
 #include "base/thread_pool.h"
-#include "bench/probes.h"
-#include "engine/clock.h"
+#include "costs/probes.h"
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 namespace {
 
 constexpr int kTries = 5;
@@ -23,7 +23,7 @@ constexpr size_t kItemsPerThread = 8;
 double BestSeconds(const std::function<void()>& work) {
   double best = 0;
   for (int i = 0; i < kTries; ++i) {
-    const engine::Stopwatch watch;
+    const Stopwatch watch;
     work();
     const double seconds = watch.Seconds();
     if (i == 0 || seconds < best) best = seconds;
@@ -34,7 +34,7 @@ double BestSeconds(const std::function<void()>& work) {
 // Operations per second, 10^9.
 double MeasureCompute(const ComputeProbe& probe, ThreadPool& pool) {
   constexpr uint64_t kCalibration = 1 << 16;
-  const engine::Stopwatch watch;
+  const Stopwatch watch;
   probe.run(kCalibration);
   const double per_round = std::max(watch.Seconds(), 1e-9) / kCalibration;
   const auto rounds = std::max<uint64_t>(1, static_cast<uint64_t>(kTrySeconds / kItemsPerThread / per_round));
@@ -119,4 +119,9 @@ Result<Ceilings> MeasureCeilings(int threads, uint64_t read_buffer) {
   return ceilings;
 }
 
-}  // namespace mobilevlm::bench
+double MeasureFp32Gflops(int threads) {
+  ThreadPool pool(threads);
+  return MeasureCompute(ChooseProbes().fp32, pool);
+}
+
+}  // namespace mobilevlm::costs

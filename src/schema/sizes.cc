@@ -1,4 +1,4 @@
-#include "synth/sizes.h"
+#include "schema/sizes.h"
 
 #include <fmt/ranges.h>
 

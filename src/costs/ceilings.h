@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 
 struct Ceilings {
   double fp32_gflops = 0;                             // all threads together; a multiply-add counts as two
@@ -26,4 +26,7 @@ struct Ceilings {
 inline constexpr uint64_t kReadBuffer = 512u << 20;
 Result<Ceilings> MeasureCeilings(int threads, uint64_t read_buffer = kReadBuffer);
 
-}  // namespace mobilevlm::bench
+// The first of them alone, a quarter of a second.
+double MeasureFp32Gflops(int threads);
+
+}  // namespace mobilevlm::costs

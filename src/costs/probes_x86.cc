@@ -1,9 +1,9 @@
 // x86-64: AVX-512 with VNNI, AVX2, SSE2. Each function carries its own target, so the file needs no flags.
-#include "bench/probes.h"
+#include "costs/probes.h"
 
 #if defined(__x86_64__)
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 namespace {
 
 // m(0) ... m(11), m(0) ... m(15): one instruction per accumulator.
@@ -154,6 +154,6 @@ Probes ChooseProbes() {
   return probes;
 }
 
-}  // namespace mobilevlm::bench
+}  // namespace mobilevlm::costs
 
 #endif  // defined(__x86_64__)

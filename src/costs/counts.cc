@@ -1,9 +1,9 @@
-#include "bench/counts.h"
+#include "costs/counts.h"
 
 #include <algorithm>
 #include <map>
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 namespace {
 
 // Of a product of [rows, inner] and [inner, columns].
@@ -16,7 +16,7 @@ uint64_t StoredBytes(const GgufTensor& tensor) {
 
 }  // namespace
 
-EncodeOperations CountEncode(const VisionConfig& vision, const ProjectorConfig& projector) {
+EncodeOperations CountTower(const VisionConfig& vision) {
   const double patches = vision.patches();
   const double tokens = patches + 1;  // and the class token
   const double hidden = vision.hidden;
@@ -28,20 +28,29 @@ EncodeOperations CountEncode(const VisionConfig& vision, const ProjectorConfig& 
                    layers * (4 * ProductOperations(tokens, hidden, hidden) +
                              2 * ProductOperations(tokens, hidden, vision.intermediate));
   count.attention = layers * 2 * ProductOperations(tokens, hidden, tokens);
+  return count;
+}
 
+double CountProjector(const ProjectorConfig& projector) {
+  const double patches = static_cast<double>(projector.grid) * projector.grid;
   const double width = projector.hidden;
   const double out = projector.tokens();
   constexpr double kTaps = 9;
-  count.projector =
+  double count =
       ProductOperations(patches, projector.vision_hidden, width) + ProductOperations(patches, width, width);
-  if (projector.type != ProjectorType::kMlp) count.projector += 2 * out * kTaps * width;
+  if (projector.type != ProjectorType::kMlp) count += 2 * out * kTaps * width;
   if (projector.type == ProjectorType::kLdp) {
     // Two blocks: depthwise convolution (one before, one with the stride), squeeze-and-excite of one row,
     // 1x1.
-    count.projector += 2 * patches * kTaps * width + ProductOperations(patches, width, width) +
-                       ProductOperations(out, width, width) +
-                       4 * ProductOperations(1, width, projector.squeeze());
+    count += 2 * patches * kTaps * width + ProductOperations(patches, width, width) +
+             ProductOperations(out, width, width) + 4 * ProductOperations(1, width, projector.squeeze());
   }
+  return count;
+}
+
+EncodeOperations CountEncode(const VisionConfig& vision, const ProjectorConfig& projector) {
+  EncodeOperations count = CountTower(vision);
+  count.projector = CountProjector(projector);
   return count;
 }
 
@@ -85,4 +94,4 @@ DType MainType(std::span<const GgufTensor> tensors) {
   return most == bytes.end() ? DType::kF32 : most->first;
 }
 
-}  // namespace mobilevlm::bench
+}  // namespace mobilevlm::costs

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-namespace mobilevlm::engine {
+namespace mobilevlm {
 
 // Wall time since construction, from the monotonic clock.
 class Stopwatch {
@@ -16,4 +16,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace mobilevlm::engine
+}  // namespace mobilevlm

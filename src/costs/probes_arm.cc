@@ -1,11 +1,11 @@
 // arm64: FMLA, and SDOT where the CPU has it.
-#include "bench/probes.h"
+#include "costs/probes.h"
 
 #if defined(__aarch64__)
 
 #include <sys/auxv.h>
 
-namespace mobilevlm::bench {
+namespace mobilevlm::costs {
 namespace {
 
 #define MVLM_16(m) m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
@@ -78,6 +78,6 @@ Probes ChooseProbes() {
   return probes;
 }
 
-}  // namespace mobilevlm::bench
+}  // namespace mobilevlm::costs
 
 #endif  // defined(__aarch64__)

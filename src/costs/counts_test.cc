@@ -1,0 +1,94 @@
+// The work of models and the ceilings of the machine.
+#include "costs/counts.h"
+
+#include <gtest/gtest.h>
+
+#include "costs/ceilings.h"
+#include "schema/tensors.h"
+#include "synth/synth.h"
+
+namespace mobilevlm::costs {
+namespace {
+
+// What a file of these tensors would list: matrices as `matrices`, the output as `output`.
+std::vector<GgufTensor> Tensors(const std::vector<TensorSpec>& specs, DType matrices, DType output) {
+  std::vector<GgufTensor> tensors;
+  for (const TensorSpec& spec : specs) {
+    const DType type = spec.storage == TensorStorage::kFloat  ? DType::kF32
+                       : spec.storage == TensorStorage::kHalf ? DType::kF16
+                       : spec.hf_name == "lm_head.weight"     ? output
+                                                              : matrices;
+    tensors.push_back({spec.gguf_name, type, spec.shape, {}});
+  }
+  return tensors;
+}
+
+// MobileVLM V2 1.7B; the wanted numbers are those of the published measurements, by independent calculation.
+class CountsTest : public ::testing::Test {
+ protected:
+  const ModelSize size_ = FindModelSize("1.7b").value();
+};
+
+TEST_F(CountsTest, OneImageIs374GigaOperations) {
+  const EncodeOperations count = CountEncode(size_.vision, size_.projector());
+  EXPECT_NEAR(count.matrices / 1e9, 334, 1.5);
+  EXPECT_NEAR(count.attention / 1e9, 31, 0.6);
+  EXPECT_NEAR(count.projector / 1e9, 7.25, 0.02);  // 576 rows through both linears
+  EXPECT_NEAR(count.total() / 1e9, 374, 1.5);
+}
+
+TEST_F(CountsTest, APromptOf190Is472GigaOperations) {
+  EXPECT_NEAR(CountText(size_.llm, 0, 190) / 1e9, 472, 0.6);
+}
+
+TEST_F(CountsTest, APromptIsTheSumOfItsPositions) {
+  constexpr int kPositions = 20;
+  const double logits = 2.0 * size_.llm.hidden * size_.llm.vocab;
+  double sum = 0;
+  for (int i = 0; i < kPositions; ++i) sum += CountText(size_.llm, i, 1) - logits;
+  EXPECT_DOUBLE_EQ(CountText(size_.llm, 0, kPositions) - logits, sum);
+}
+
+TEST_F(CountsTest, ATokenReads747MegabytesAtQ4AndItsKeysAndValues) {
+  const auto specs = LlmTensors(size_.llm);
+  // llama.cpp's Q4_0 files keep the output in Q6_K.
+  EXPECT_NEAR(static_cast<double>(DecodeWeightBytes(Tensors(specs, DType::kQ4_0, DType::kQ6_K))) / 1e6, 747.8,
+              0.5);
+  EXPECT_NEAR(static_cast<double>(DecodeWeightBytes(Tensors(specs, DType::kQ4_0, DType::kQ4_0))) / 1e6, 731,
+              0.5);
+  EXPECT_EQ(KvBytesPerPosition(size_.llm, DType::kF16), 192u * 1024);
+  EXPECT_EQ(KvBytesPerPosition(size_.llm, DType::kF32), 384u * 1024);
+}
+
+TEST_F(CountsTest, TheMainTypeIsThatOfMostBytes) {
+  const auto text = Tensors(LlmTensors(size_.llm), DType::kQ4_0, DType::kQ6_K);
+  EXPECT_EQ(MainType(text), DType::kQ4_0);
+  EXPECT_EQ(MainType(Tensors(VisionTensors(size_.vision), DType::kF16, DType::kF16)), DType::kF16);
+  EXPECT_EQ(MainType({}), DType::kF32);
+}
+
+TEST(Ceilings, AreThoseOfAComputer) {
+  constexpr uint64_t kSmallBuffer = 8 << 20;
+  const Ceilings c = MeasureCeilings(1, kSmallBuffer).value();
+  EXPECT_EQ(c.threads, 1);
+  EXPECT_GT(c.fp32_gflops, 0.5);
+  EXPECT_LT(c.fp32_gflops, 2000);
+  EXPECT_GT(c.int8_gops, 0.5);
+  EXPECT_GT(c.read_gbs, 0.2);
+  EXPECT_FALSE(c.fp32_method.empty() || c.int8_method.empty() || c.read_method.empty());
+}
+
+TEST(Ceilings, BestTakesTheBetterAndJudgesTheRatioAnew) {
+  Ceilings a, b;
+  a.fp32_gflops = 100, a.int8_gops = 150, a.read_gbs = 9;
+  b.fp32_gflops = 60, b.int8_gops = 400, b.read_gbs = 10;
+  a.failed_probe = "ratio";
+  const Ceilings best = Ceilings::Best(a, b);
+  EXPECT_EQ(best.fp32_gflops, 100);
+  EXPECT_EQ(best.int8_gops, 400);
+  EXPECT_EQ(best.read_gbs, 10);
+  EXPECT_EQ(best.failed_probe, "");  // 4.0 is right everywhere
+}
+
+}  // namespace
+}  // namespace mobilevlm::costs
