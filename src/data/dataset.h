@@ -28,6 +28,8 @@ struct AnnotationSource {
 struct DatasetOptions {
   std::vector<AnnotationSource> sources;
   double skip_limit = 0.01;  // more samples with a defect than this share of a file are an Error
+  bool require_usable =
+      true;  // false: files may hold nothing that can be trained on, like an evaluation's questions
   OpenOptions open = {};
 };
 
@@ -61,6 +63,8 @@ class Dataset {
   std::string Fingerprint() const;
 
   const std::vector<AnnotationFile>& files() const { return files_; }
+  const std::string& image_root(size_t file) const { return sources_[file].image_root; }
+  double weight(size_t file) const { return sources_[file].weight; }
   // Which file, and which row of it.
   std::pair<size_t, size_t> PlaceOf(uint32_t sample) const;
   // The number of a file's first sample.
