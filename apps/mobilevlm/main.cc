@@ -38,6 +38,9 @@ int Main(int argc, char** argv) {
   AddEvalCommand(app, status);
   AddWorldCommand(app, status);
 #endif
+#if defined(MOBILEVLM_DATA)
+  AddDataCommand(app, status);
+#endif
   int code = RunCommandLine(app, argc, argv, status);
   if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     code = ReportError(app, "cannot write to standard output");
