@@ -37,7 +37,7 @@ function(mobilevlm_library NAME)
   target_link_libraries(${NAME} ${scope} mobilevlm_flags ${ARG_DEPS} ${ARG_LIBS})
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
-  if(tests AND (MOBILEVLM_ENGINE_TESTS OR (MOBILEVLM_TESTS AND NAME STREQUAL "train")))
+  if(tests AND (MOBILEVLM_ENGINE_TESTS OR (MOBILEVLM_TESTS AND NAME MATCHES "^train")))
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE ${NAME} GTest::gtest_main GTest::gmock ${ARG_TEST_LIBS})
     target_compile_definitions(${NAME}_test PRIVATE MOBILEVLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

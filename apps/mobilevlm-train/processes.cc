@@ -15,16 +15,8 @@
 namespace mobilevlm::app {
 
 void AddProcessFlags(CLI::App& command, ProcessFlags& flags, train::ParallelOptions& parallel) {
-  const std::map<std::string, train::LossAverage> averages{{"token", train::LossAverage::kToken},
-                                                           {"rank", train::LossAverage::kRank}};
   const std::map<std::string, train::UpdateSharing> sharings{{"off", train::UpdateSharing::kReplicated},
                                                              {"on", train::UpdateSharing::kSharded}};
-  command
-      .add_option("--loss-average", parallel.average,
-                  "token: every supervised token of a step counts the same; rank: every micro-batch does, as "
-                  "between the GPUs of the paper's code")
-      ->transform(CLI::CheckedTransformer(averages))
-      ->default_str("token");
   command
       .add_option("--shard-optimizer", parallel.sharing,
                   "of several processes each keeps its share of the optimizer's state (ZeRO stage 1)")

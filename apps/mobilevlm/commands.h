@@ -24,6 +24,7 @@ void AddSynthCommand(CLI::App& app, Status& status);
 void AddBenchCommand(CLI::App& app, Status& status);
 void AddImatrixCommand(CLI::App& app, Status& status);
 void AddQuantizeCommand(CLI::App& app, Status& status);
+void AddTrainCommand(CLI::App& app, Status& status);
 void AddWorldCommand(CLI::App& app, Status& status);
 void AddEvalCommand(CLI::App& app, Status& status);
 void AddDataCommand(CLI::App& app, Status& status);

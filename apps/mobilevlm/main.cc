@@ -34,6 +34,7 @@ int Main(int argc, char** argv) {
   AddImatrixCommand(app, status);
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
+  AddTrainCommand(app, status);
 #if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
   AddWorldCommand(app, status);

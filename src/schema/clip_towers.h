@@ -19,4 +19,7 @@ struct ClipTower {
 // By name or path ("openai/NAME", "/models/NAME/"); nullptr if it is not known.
 const ClipTower* FindClipTower(std::string_view path);
 
+// What all of openai/clip's towers see: their mean and standard deviation.
+ImageConfig ClipImageConfig(int image_size);
+
 }  // namespace mobilevlm

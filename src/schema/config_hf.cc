@@ -9,10 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// openai/clip-vit-large-patch14-336, preprocessor_config.json
-constexpr std::array<float, 3> kClipMean{0.48145466f, 0.4578275f, 0.40821073f};
-constexpr std::array<float, 3> kClipStd{0.26862954f, 0.26130258f, 0.27577711f};
-
 // One JSON object of the file with the name of the place for messages.
 class Object {
  public:
@@ -160,7 +156,7 @@ Status ParseMultimodal(const Object& root, const TowerHint& hint, HfConfig& conf
   MVLM_ASSIGN(config.vision, FindVision(root, hint));
   config.vision.used_layers = config.vision.stored_layers + 1 + select_layer;
   MVLM_TRY(CheckVisionConfig(config.vision, root.where()));
-  config.image = {config.vision.image_size, kClipMean, kClipStd};
+  config.image = ClipImageConfig(config.vision.image_size);
 
   MVLM_ASSIGN(config.projector.vision_hidden, root.Int("mm_hidden_size", 1, 65536));
   if (config.projector.vision_hidden != config.vision.hidden) {

@@ -2,61 +2,66 @@
 
 #include <cstring>
 
-#include "base/atomic_file.h"
-#include "base/read_file.h"
-#include "checkpoint/safetensors.h"
+#include "base/check.h"
+#include "train/runlog/checkpoint_directory.h"
 
 namespace mobilevlm::train {
 namespace {
 
-constexpr uint64_t kLargestFile = uint64_t{64} << 30;
+DType FileType(const torch::Tensor& tensor) {
+  if (tensor.scalar_type() == torch::kFloat32) return DType::kF32;
+  if (tensor.scalar_type() == torch::kBFloat16) return DType::kBF16;
+  MVLM_CHECK(tensor.scalar_type() == torch::kHalf, "a tensor of type {}",
+             torch::toString(tensor.scalar_type()));
+  return DType::kF16;
+}
 
 }  // namespace
 
-Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint) {
-  try {
-    c10::Dict<std::string, torch::Tensor> tensors;
-    for (const auto& [name, tensor] : checkpoint.tensors) tensors.insert(name, tensor.detach().contiguous());
-    c10::Dict<std::string, std::string> meta;
-    for (const auto& [key, value] : checkpoint.meta) meta.insert(key, value);
-    const std::vector<char> bytes = torch::pickle_save(c10::ivalue::Tuple::create({tensors, meta}));
-    return WriteFileAtomically(path, {bytes.data(), bytes.size()});
-  } catch (const std::exception& error) {
-    return Fail("{}: cannot write the checkpoint: {}", path, error.what());
-  }
+torch::Dtype TorchType(DType type) {
+  MVLM_CHECK(type == DType::kF32 || type == DType::kBF16 || type == DType::kF16,
+             "{} is no type of weights here", DTypeName(type));
+  return type == DType::kF32 ? torch::kFloat32 : type == DType::kBF16 ? torch::kBFloat16 : torch::kHalf;
 }
 
-Result<Checkpoint> ReadCheckpoint(const std::string& path) {
-  MVLM_ASSIGN(const std::string text, ReadFile(path, kLargestFile));
-  try {
-    const c10::IValue value = torch::pickle_load({text.begin(), text.end()});
-    const auto& parts = value.toTupleRef().elements();
-    Checkpoint checkpoint;
-    for (const auto& item : parts.at(0).toGenericDict()) {
-      checkpoint.tensors[item.key().toStringRef()] = item.value().toTensor();
-    }
-    for (const auto& item : parts.at(1).toGenericDict()) {
-      checkpoint.meta[item.key().toStringRef()] = item.value().toStringRef();
-    }
-    return checkpoint;
-  } catch (const std::exception& error) {
-    return Fail("{}: not a training checkpoint", path);
+Status WriteTensors(const std::string& path, const NamedTensors& tensors) {
+  std::vector<StreamedTensor> streamed;
+  for (const auto& [name, tensor] : tensors) {
+    streamed.push_back({name,
+                        FileType(tensor),
+                        {tensor.sizes().begin(), tensor.sizes().end()},
+                        [&value = tensor](const StreamedTensor::ByteSink& sink) {
+                          const torch::Tensor dense = value.detach().contiguous();
+                          return sink({static_cast<const std::byte*>(dense.data_ptr()), dense.nbytes()});
+                        }});
   }
+  return WriteSafetensors(path, streamed, {{"format", "pt"}});
 }
 
-Result<NamedTensors> ReadSafetensors(const std::string& path) {
-  MVLM_ASSIGN(const SafetensorsFile file, SafetensorsFile::Open(path));
+Result<TensorFile> ReadTensors(const std::string& path) {
+  MVLM_ASSIGN(SafetensorsFile file, SafetensorsFile::Open(path));
   NamedTensors tensors;
   for (const NamedTensor& tensor : file.tensors()) {
-    const auto type = tensor.type == DType::kF32   ? torch::kFloat32
-                      : tensor.type == DType::kF16 ? torch::kHalf
-                                                   : torch::kBFloat16;
     const std::vector<int64_t> shape(tensor.shape.begin(), tensor.shape.end());
-    torch::Tensor value = torch::empty(shape, type);
-    std::memcpy(value.data_ptr(), tensor.data.data(), tensor.data.size());  // the file may be unaligned
-    tensors[tensor.name] = value.to(torch::kFloat32);
+    void* data = const_cast<std::byte*>(tensor.data.data());  // only read
+    const torch::Tensor mapped = torch::from_blob(data, shape, TorchType(tensor.type));
+    const bool aligned = reinterpret_cast<uintptr_t>(data) % mapped.element_size() == 0;
+    if (!aligned) {
+      torch::Tensor copy = torch::empty(shape, mapped.options());
+      std::memcpy(copy.data_ptr(), data, tensor.data.size());
+      tensors[tensor.name] = copy;
+    } else {
+      tensors[tensor.name] = mapped;
+    }
   }
-  return tensors;
+  return TensorFile{std::move(file), std::move(tensors)};
+}
+
+Result<TensorFile> ReadStageWeights(const std::string& stage_directory) {
+  const auto latest = LatestCheckpoint(stage_directory);
+  if (!latest)
+    return Fail("{}: no checkpoint; the stage before this one has not been trained", stage_directory);
+  return ReadTensors(latest->path + "/model.safetensors");
 }
 
 NamedTensors ModuleTensors(const torch::nn::Module& module, const std::string& prefix) {
@@ -65,9 +70,19 @@ NamedTensors ModuleTensors(const torch::nn::Module& module, const std::string& p
   return tensors;
 }
 
-Status LoadModule(torch::nn::Module& module, const NamedTensors& tensors, const std::string& prefix) {
+NamedTensors TrainedTensors(const torch::nn::Module& module, const std::string& prefix) {
+  NamedTensors tensors;
+  for (const auto& item : module.named_parameters()) {
+    if (item.value().requires_grad()) tensors[prefix + item.key()] = item.value();
+  }
+  return tensors;
+}
+
+Status LoadModule(torch::nn::Module& module, const NamedTensors& tensors, const std::string& prefix,
+                  bool trained_only) {
   torch::NoGradGuard guard;
   for (auto& item : module.named_parameters()) {
+    if (trained_only && !item.value().requires_grad()) continue;
     const auto found = tensors.find(prefix + item.key());
     if (found == tensors.end()) return Fail("no tensor '{}'", prefix + item.key());
     if (found->second.sizes() != item.value().sizes()) {

@@ -71,18 +71,18 @@ TEST(TokenBatch, V1SupervisesAnswersAndTheirEnds) {
   EXPECT_EQ(SupervisedRuns(*sample), (std::vector{yes, dogs}));
   // BOS + system text + "USER: " come before the picture; "\n" and the question after it.
   const std::string before = std::string(kV1System) + " USER: ";
-  EXPECT_EQ(sample->image_start, 1 + static_cast<int>(tokenizer.Encode(before).size()));
-  for (int v = 0; v < 36; ++v) EXPECT_EQ(sample->ids[static_cast<size_t>(sample->image_start + v)], 0);
+  EXPECT_EQ(sample->image_starts.at(0), 1 + static_cast<int>(tokenizer.Encode(before).size()));
+  for (int v = 0; v < 36; ++v) EXPECT_EQ(sample->ids[static_cast<size_t>(sample->image_starts.at(0) + v)], 0);
   const size_t after = tokenizer.Encode("\nIs it red? ASSISTANT: Yes").size() + 1;
   const size_t second = tokenizer.Encode("USER: How many? ASSISTANT: two dogs").size() + 1;
-  EXPECT_EQ(sample->ids.size(), static_cast<size_t>(sample->image_start) + 36 + after + second);
+  EXPECT_EQ(sample->ids.size(), static_cast<size_t>(sample->image_starts.at(0)) + 36 + after + second);
 }
 
 TEST(TokenBatch, PlainSupervisesCaptionAndNewlineButNoEnd) {
   const Tokenizer tokenizer = GoldenTokenizer();
   const auto sample = MakeTokenSample(tokenizer, ChatTemplate::kPlain, {{"", "a red dog", 1}}, 4);
   ASSERT_TRUE(sample.has_value()) << sample.error().message;
-  EXPECT_EQ(sample->image_start, 1);
+  EXPECT_EQ(sample->image_starts, std::vector<int>{1});
   EXPECT_EQ(SupervisedRuns(*sample), (std::vector<std::vector<int>>{tokenizer.Encode("a red dog\n")}));
 }
 
@@ -115,8 +115,8 @@ TEST(WorldText, AKindOfWeightZeroIsNeverAsked) {
 
 TEST(TokenBatch, RoundsSideBySideSeeThePictureAndThemselves) {
   // Two shared ids, then rounds of two and three ids; the neighbour is an ordinary conversation.
-  const TokenSample a{.ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_start = 0};
-  const TokenSample b{.ids = {1, 2, 5, 6, 7}, .supervised = {0, 0, 0, 1, 1}, .image_start = 0};
+  const TokenSample a{.ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_starts = {0}};
+  const TokenSample b{.ids = {1, 2, 5, 6, 7}, .supervised = {0, 0, 0, 1, 1}, .image_starts = {0}};
   const TokenSample both = SideBySide(std::vector{a, b}, 2);
   EXPECT_EQ(both.ids, (std::vector<int>{1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(both.rounds, (std::vector<int>{0, 0, 1, 1, 2, 2, 2}));
@@ -146,10 +146,10 @@ TEST(WorldText, AnInterviewIsManyConversationsOfOneRound) {
 
 TEST(TokenBatch, LooksMoveWithTheirRounds) {
   const TokenSample a{
-      .ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_start = 0, .looks = {{0, 2, {1}}}};
+      .ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_starts = {0}, .looks = {{0, 2, {1}}}};
   const TokenSample b{.ids = {1, 2, 5, 6, 7},
                       .supervised = {0, 0, 0, 1, 1},
-                      .image_start = 0,
+                      .image_starts = {0},
                       .looks = {{0, 2, {0, 1}}, {1, 3, {2}}}};
   const TokenBatch batch = Collate(std::vector{SideBySide(std::vector{a, b}, 2), b}, 1);
   ASSERT_EQ(batch.tokens, 16);
@@ -176,7 +176,7 @@ TEST(WorldText, WordsLookAtTheCellsThatHoldThem) {
   // BOS, four places, then ids: the words, something else, the answer.
   TokenSample sample{.ids = {1, 0, 0, 0, 0, id(shown), id(absent), 2, id(shown), 2},
                      .supervised = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
-                     .image_start = 1};
+                     .image_starts = {1}};
   text.AddLooks(cells, sample);
   ASSERT_EQ(sample.looks.size(), 4u);
   const auto expect = [&](size_t i, int layer, int token, const std::vector<int>& wanted) {

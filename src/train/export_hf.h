@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "schema/read_config.h"
 #include "tensor/dtype.h"
 #include "train/mini_config.h"
 #include "train/modules/mobilevlm.h"
@@ -15,6 +16,10 @@ namespace mobilevlm::train {
 // blocks that run are stored.
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type);
+
+// config.json and tokenizer.model alone, beside tensors that are there already.
+Status WriteHfConfig(const std::string& directory, const HfConfig& config, const std::string& tokenizer_model,
+                     DType type);
 
 // Joins directory/tower and the latest of directory/multitask (else align) into directory/hf.
 Status ExportMini(const std::string& directory, const MiniConfig& config, DType type);

@@ -1,58 +1,96 @@
 #include "train/loop.h"
 
-#include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
+#include <sys/resource.h>
 
-#include "base/units.h"
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "base/atomic_file.h"
+#include "base/directories.h"
+#include "base/read_file.h"
 #include "train/checkpoint.h"
+#include "train/recipe/read_recipe.h"
+#include "train/runlog/checkpoint_directory.h"
+#include "train/runlog/run_log.h"
 
 namespace mobilevlm::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr const char* kOptimizerFile = "/optimizer.safetensors";
+constexpr const char* kRecipeFile = "/recipe.toml";
+constexpr uint64_t kMaxRecipeBytes = 1 << 20;
+
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::string CheckpointPath(const std::string& directory) { return directory + "/checkpoint.pt"; }
+// Largest resident set of this process so far, in bytes.
+double PeakMemory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024.0;
+}
 
 Status Save(const LoopStage& stage, const LoopOptions& options, int64_t step) {
   const NamedTensors optimizer = stage.optimizer->State();  // gathered from all processes
-  if (!stage.processes->first()) return {};
-  Checkpoint checkpoint;
-  checkpoint.tensors = ModuleTensors(*stage.module, "model:");
-  for (auto& [name, tensor] : optimizer) checkpoint.tensors["optimizer:" + name] = tensor;
-  checkpoint.meta = {{"stage", stage.name},
-                     {"step", std::to_string(step)},
-                     {"finished", step >= options.steps ? "yes" : "no"}};
-  return WriteCheckpoint(CheckpointPath(options.directory), checkpoint);
+  if (!stage.parallel->processes().first()) return {};
+  const Recipe& recipe = options.recipe;
+  return SaveCheckpoint(options.directory(), step, recipe.run.keep, [&](const std::string& path) -> Status {
+    const SavedWeights& saved = stage.saved;
+    const NamedTensors weights = saved.trained_only ? TrainedTensors(*stage.module, saved.prefix)
+                                                    : ModuleTensors(*stage.module, saved.prefix);
+    MVLM_TRY(WriteTensors(path + "/" + saved.file, weights));
+    if (saved.describe) MVLM_TRY(saved.describe(path));
+    MVLM_TRY(WriteTensors(path + kOptimizerFile, optimizer));
+    MVLM_TRY(WriteFileAtomically(path + kRecipeFile, RecipeToml(recipe)));
+    return WriteState(path, {{"step", step},
+                             {"finished", step >= recipe.schedule.steps},
+                             {"stage", recipe.stage},
+                             {"samples_seen", step * recipe.schedule.batch},
+                             {"seed", recipe.run.seed},
+                             {"data", stage.data_fingerprint},
+                             {"processes", stage.parallel->processes().size()}});
+  });
+}
+
+// What is different from the run that wrote the checkpoint is worth a line each; other data is an Error.
+Status CompareRecipes(const LoopStage& stage, const LoopOptions& options, const std::string& checkpoint,
+                      const nlohmann::json& state) {
+  const std::string path = checkpoint + kRecipeFile;
+  MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxRecipeBytes));
+  MVLM_ASSIGN(const Recipe before, ParseRecipe(text, path));
+  if (stage.parallel->processes().first()) {
+    for (const std::string& line : Differences(before, options.recipe)) {
+      fmt::print(stderr, "{}: {}\n", options.recipe.stage, line);
+    }
+  }
+  if (state.value("data", "") == stage.data_fingerprint) return {};
+  return Fail("{}: was trained on other data than the recipe names now; begin anew in another directory",
+              checkpoint);
 }
 
 // The step to continue with: 0 without a checkpoint.
 Result<int64_t> Resume(const LoopStage& stage, const LoopOptions& options) {
-  const std::string path = CheckpointPath(options.directory);
-  if (!std::filesystem::exists(path)) return int64_t{0};
-  MVLM_ASSIGN(const Checkpoint checkpoint, ReadCheckpoint(path));
-  const auto step = checkpoint.meta.find("step");
-  if (step == checkpoint.meta.end()) return Fail("{}: no 'step' in the checkpoint", path);
-  if (auto status = LoadModule(*stage.module, checkpoint.tensors, "model:"); !status) {
+  const auto latest = LatestCheckpoint(options.directory());
+  if (!latest) return int64_t{0};
+  const std::string& path = latest->path;
+  MVLM_ASSIGN(const nlohmann::json state, ReadState(path));
+  const auto step = state["step"].get<int64_t>();
+  MVLM_TRY(CompareRecipes(stage, options, path, state));
+  MVLM_ASSIGN(const TensorFile weights, ReadTensors(path + "/" + stage.saved.file));
+  const Status loaded =
+      LoadModule(*stage.module, weights.tensors, stage.saved.prefix, stage.saved.trained_only);
+  if (!loaded) return Context(loaded.error(), "{}", path);
+  MVLM_ASSIGN(const TensorFile optimizer, ReadTensors(path + kOptimizerFile));
+  if (auto status = stage.optimizer->Load(optimizer.tensors, step); !status) {
     return Context(status.error(), "{}", path);
   }
-  if (auto status = stage.optimizer->Load(WithoutPrefix(checkpoint.tensors, "optimizer:")); !status) {
-    return Context(status.error(), "{}", path);
-  }
-  const std::string& text = step->second;
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-    return Fail("{}: step: wanted a number, found '{}'", path, text);
-  }
-  return value;
+  return step;
 }
 
 // All processes must continue from the same step.
@@ -62,7 +100,7 @@ Status CheckAgreement(ProcessGroup& processes, const LoopOptions& options, int64
   return Fail(
       "{}: process 0 continues from step {}, process {} from {}; the directory must be on storage that all "
       "see",
-      options.directory, first, processes.rank(), step);
+      options.directory(), first, processes.rank(), step);
 }
 
 // Whether to stop, and whether to save, decided by all together: some process was told to stop; rank 0's
@@ -76,9 +114,18 @@ Decision Decide(ProcessGroup& processes, bool stop, bool save) {
   return {votes[0] > 0, votes[1] > 0};
 }
 
-// Means of the loss and its parts since the last log line.
-class Averages {
+// Share of the peak; left out where nothing counts operations or the peak is unknown.
+void AddSpeed(nlohmann::json& line, double gflops, double peak_gflops) {
+  if (!(gflops > 0)) return;
+  line["gflops_per_second"] = gflops;
+  if (peak_gflops > 0) line["flop_utilisation"] = gflops / peak_gflops;
+}
+
+// What happened since the last log line.
+class Interval {
  public:
+  explicit Interval(int64_t first) : steps_done_(first) {}
+
   void Add(const StepLoss& loss, double norm) {
     ++count_;
     loss_ += loss.loss;
@@ -87,125 +134,147 @@ class Averages {
     parts_.resize(loss.parts.size());
     for (size_t i = 0; i < parts_.size(); ++i) parts_[i] += loss.parts[i];
   }
-  double flops() const { return flops_; }
-  nlohmann::json Take(const std::vector<std::string>& names) {
-    nlohmann::json line = {{"loss", loss_ / count_}, {"gradient_norm", norm_ / count_}};
-    for (size_t i = 0; i < names.size() && i < parts_.size(); ++i) line[names[i]] = parts_[i] / count_;
-    *this = {};
+
+  // The line of all processes together; every process calls it.
+  nlohmann::json Take(const LoopStage& stage, const LoopOptions& options, int64_t done, double factor,
+                      double peak_gflops) {
+    const Recipe& recipe = options.recipe;
+    const double seconds = std::max(SecondsSince(since_), 1e-9);
+    nlohmann::json line = {{"loss", loss_ / count_}, {"gradient_norm", norm_ / count_}, {"step", done}};
+    for (size_t i = 0; i < stage.part_names.size() && i < parts_.size(); ++i) {
+      line[stage.part_names[i]] = parts_[i] / count_;
+    }
+    line["lr"] = factor * recipe.optimizer.learning_rate;
+    if (recipe.optimizer.projector_learning_rate > 0) {
+      line["lr_projector"] = factor * recipe.optimizer.projector_learning_rate;
+    }
+    line["samples_per_second"] = static_cast<double>(recipe.schedule.batch * (done - steps_done_)) / seconds;
+    ProcessGroup& processes = stage.parallel->processes();
+    std::vector<double> sums{stage.take_tokens ? static_cast<double>(stage.take_tokens()) : 0.0,
+                             stage.take_waited ? stage.take_waited() : 0.0};
+    processes.Sum(sums);
+    if (stage.take_tokens) line["tokens_per_second"] = sums[0] / seconds;
+    if (stage.take_waited) line["waiting"] = sums[1] / seconds / processes.size();
+    if (!processes.alone())
+      line["exchange_share"] = stage.optimizer->gradients().TakeWaitedSeconds() / seconds;
+    AddSpeed(line, flops_ / seconds / 1e9, peak_gflops);
+    line["memory_gib"] = PeakMemory() / (1 << 30);
+    *this = Interval(done);
     return line;
   }
 
+  void Restart() { since_ = Clock::now(); }  // what came before is not part of the speed
+
  private:
+  int64_t steps_done_;
+  Clock::time_point since_ = Clock::now();
   double count_ = 0, loss_ = 0, norm_ = 0, flops_ = 0;
   std::vector<double> parts_;
 };
 
-// Share of the peak; left out where nothing counts operations or the peak is unknown.
-void AddSpeed(nlohmann::json& line, double gflops, double peak_gflops) {
-  if (!(gflops > 0)) return;
-  line["gflops_per_second"] = gflops;
-  if (peak_gflops > 0) line["flop_utilisation"] = gflops / peak_gflops;
-}
+// The loop's own state, one object a run.
+class Loop {
+ public:
+  Loop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop)
+      : stage_(stage), options_(options), recipe_(options.recipe), stop_(stop) {}
 
-std::string SpeedText(const nlohmann::json& line) {
-  if (!line.contains("flop_utilisation")) return "";
-  return fmt::format(", {:.0f} GFLOP/s ({:.0f} % of the float32 peak)",
-                     line["gflops_per_second"].get<double>(), 100 * line["flop_utilisation"].get<double>());
-}
+  Result<LoopEnd> Run() {
+    ProcessGroup& processes = stage_.parallel->processes();
+    MVLM_TRY(MakeDirectories(options_.directory()));
+    MVLM_ASSIGN(first_, Resume(stage_, options_));
+    MVLM_TRY(CheckAgreement(processes, options_, first_));
+    if (first_ >= recipe_.schedule.steps) return LoopEnd::kFinished;
+    stage_.optimizer->gradients().BroadcastParameters();
+    if (processes.first()) {
+      MVLM_ASSIGN(log_, RunLog::Open(options_.directory(), first_));
+      MVLM_TRY(WriteFileAtomically(options_.directory() + kRecipeFile, RecipeToml(recipe_)));
+    }
+    if (stage_.start) stage_.start(first_);
+    std::vector<double> peak{options_.peak_gflops};
+    processes.Sum(peak);
+    peak_gflops_ = peak[0];
+    start_ = last_save_ = Clock::now();
+    Interval interval(first_);
+    for (int64_t step = first_; step < recipe_.schedule.steps; ++step) {
+      const double factor = recipe_.Factor(step);
+      const StepLoss loss = stage_.step(step);
+      interval.Add(loss, stage_.optimizer->Step(factor, recipe_.optimizer.clip));
+      MVLM_ASSIGN(const bool stopping, AfterStep(step + 1, factor, interval));
+      if (stopping) return LoopEnd::kStopped;
+    }
+    return LoopEnd::kFinished;
+  }
+
+ private:
+  // Log, validation, checkpoint. True: someone wants to stop before the last step.
+  Result<bool> AfterStep(int64_t done, double factor, Interval& interval) {
+    const bool late =
+        recipe_.run.save_minutes > 0 && SecondsSince(last_save_) > recipe_.run.save_minutes * 60;
+    ProcessGroup& processes = stage_.parallel->processes();
+    const auto [stopping, by_clock] = Decide(processes, stop_.Requested(), late);
+    const bool last = done == recipe_.schedule.steps;
+    const bool by_steps = recipe_.run.save_every > 0 && done % recipe_.run.save_every == 0;
+    const bool validating = !stopping && (last || done % recipe_.run.validate_every == 0);
+    if ((validating && stage_.validate) || last || stopping || done % recipe_.run.log_every == 0) {
+      Log(done, validating, interval.Take(stage_, options_, done, factor, peak_gflops_));
+      interval.Restart();
+    }
+    if (last || stopping || by_clock || by_steps) {
+      MVLM_TRY(Save(stage_, options_, done));
+      if (last || stopping) processes.Barrier();  // what comes next reads the checkpoint
+      last_save_ = Clock::now();
+      WriteRunReport();
+      interval.Restart();
+    }
+    if (stopping && !last && processes.first()) {
+      fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", recipe_.stage, done);
+    }
+    return stopping && !last;
+  }
+
+  void Log(int64_t done, bool validating, nlohmann::json line) {
+    line["seconds"] = SecondsSince(start_);
+    const double rest = SecondsSince(start_) / static_cast<double>(done - first_) *
+                        static_cast<double>(recipe_.schedule.steps - done);
+    if (validating && stage_.validate) line["validation"] = stage_.validate();
+    if (!log_) return;
+    if (validating && stage_.predict) {
+      const Status written = WriteSamples(options_.directory(), done, stage_.predict());
+      if (!written) fmt::print(stderr, "{}\n", written.error().message);
+    }
+    log_->Add(line);
+    fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+    if (validating) WriteRunReport();
+  }
+
+  // A report that cannot be written ends no training.
+  void WriteRunReport() {
+    if (!log_) return;
+    const Status written = WriteReport(options_.run_directory, options_.run_directory + "/report.html");
+    if (!written) fmt::print(stderr, "{}\n", written.error().message);
+  }
+
+  const LoopStage& stage_;
+  const LoopOptions& options_;
+  const Recipe& recipe_;
+  StopSignal& stop_;
+  int64_t first_ = 0;
+  double peak_gflops_ = 0;  // of all processes
+  Clock::time_point start_, last_save_;
+  std::optional<RunLog> log_;  // of rank 0
+};
 
 }  // namespace
 
-LoopOptions MakeLoopOptions(const StageOptions& stage, const std::string& name) {
-  LoopOptions loop;
-  loop.directory = stage.directory + "/" + name;
-  loop.steps = stage.steps;
-  loop.warmup = std::min(stage.warmup, stage.steps);
-  loop.floor = stage.floor;
-  loop.validate_every = stage.validate_every;
-  loop.log_every = stage.log_every;
-  loop.checkpoint_minutes = stage.checkpoint_minutes;
-  loop.peak_gflops = stage.parallel.peak_gflops;
-  return loop;
-}
-
 Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop) {
-  std::error_code error;
-  std::filesystem::create_directories(options.directory, error);
-  if (error) return Fail("{}: cannot create the directory: {}", options.directory, error.message());
-  MVLM_ASSIGN(const int64_t first, Resume(stage, options));
-  MVLM_TRY(CheckAgreement(*stage.processes, options, first));
-  if (first >= options.steps) return LoopEnd::kFinished;
-  stage.optimizer->gradients().BroadcastParameters();
-  if (stage.start) stage.start(first);
-
-  std::vector<double> peak{options.peak_gflops};
-  stage.processes->Sum(peak);
-  const double peak_gflops = peak[0];
-  std::ofstream log;
-  if (stage.processes->first()) log.open(options.directory + "/log.jsonl", std::ios::app);
-  const Clock::time_point start = Clock::now();
-  Clock::time_point last_save = start, last_log = start;
-  double validation_seconds = 0;  // not part of the training speed
-  Averages averages;
-  int64_t logged = first;
-  for (int64_t step = first; step < options.steps; ++step) {
-    const double factor = CosineFactor(step, options.warmup, options.steps, options.floor);
-    const StepLoss loss = stage.step(step);
-    averages.Add(loss, stage.optimizer->Step(factor, options.clip));
-
-    const int64_t done = step + 1;
-    const auto [stopping, saving] =
-        Decide(*stage.processes, stop.Requested(), SecondsSince(last_save) > options.checkpoint_minutes * 60);
-    const bool last = done == options.steps;
-    const bool validating = stage.validate && !stopping && (last || done % options.validate_every == 0);
-    if (validating || last || stopping || done % options.log_every == 0) {
-      const double flops = averages.flops();
-      nlohmann::json line = averages.Take(stage.part_names);
-      const double seconds = SecondsSince(last_log) - validation_seconds;
-      AddSpeed(line, flops / seconds / 1e9, peak_gflops);
-      if (!stage.processes->alone()) {
-        line["exchange_share"] = stage.optimizer->gradients().TakeWaitedSeconds() / seconds;
-      }
-      line["step"] = done;
-      line["lr_factor"] = factor;
-      line["samples_per_second"] = stage.samples_per_step * static_cast<double>(done - logged) / seconds;
-      line["seconds"] = SecondsSince(start);
-      last_log = Clock::now();
-      logged = done;
-      if (validating) line["validation"] = stage.validate();
-      validation_seconds = validating ? SecondsSince(last_log) : 0;
-      if (stage.processes->first()) {
-        log << line.dump() << std::endl;
-        const double rest = SecondsSince(start) / static_cast<double>(done - first) *
-                            static_cast<double>(options.steps - done);
-        fmt::print(stderr, "{} step {}/{} loss {:.4f} {:.1f} samples/s{}, {} left{}{}\n", stage.name, done,
-                   options.steps, line["loss"].get<double>(), line["samples_per_second"].get<double>(),
-                   SpeedText(line), FormatDuration(rest), validating ? " " : "",
-                   validating ? line["validation"].dump() : "");
-      }
-    }
-    if (last || stopping || saving) {
-      MVLM_TRY(Save(stage, options, done));
-      if (last || stopping) stage.processes->Barrier();  // what comes next reads the checkpoint
-      last_save = Clock::now();
-    }
-    if (stopping && !last) {
-      if (stage.processes->first()) {
-        fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", stage.name, done);
-      }
-      return LoopEnd::kStopped;
-    }
-  }
-  return LoopEnd::kFinished;
+  return Loop(stage, options, stop).Run();
 }
 
 bool StageFinished(const std::string& directory) {
-  const std::string path = CheckpointPath(directory);
-  if (!std::filesystem::exists(path)) return false;
-  const auto checkpoint = ReadCheckpoint(path);
-  if (!checkpoint) return false;
-  const auto finished = checkpoint->meta.find("finished");
-  return finished != checkpoint->meta.end() && finished->second == "yes";
+  const auto latest = LatestCheckpoint(directory);
+  if (!latest) return false;
+  const auto state = ReadState(latest->path);
+  return state && state->value("finished", false);
 }
 
 }  // namespace mobilevlm::train

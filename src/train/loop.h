@@ -2,11 +2,10 @@
 //
 // Of several processes each runs the loop; they stop, save and validate at the same steps, rank 0 writes.
 //
-// Writes DIR/log.jsonl (one object per log line: step, loss, its parts, lr, gradient norm, samples/s,
-// the operations per second of the model's products and attention with their share of the measured float32
-// peak, the share of time that the exchange between processes took beside the backward pass, and "validation"
-// where it ran) and DIR/checkpoint.pt. A batch depends on the step's number alone, so a resumed run continues
-// exactly.
+// Writes into DIR: checkpoint-STEP/ (checkpoint_directory.h) with the weights, optimizer.safetensors,
+// state.json and recipe.toml; log.jsonl and TensorBoard events (run_log.h); samples.json; and
+// RUN/report.html. Everything random is a function of the seed and the step's number, so a resumed run
+// continues to the bit.
 #pragma once
 
 #include <functional>
@@ -18,40 +17,48 @@
 #include "train/mini_config.h"
 #include "train/optim.h"
 #include "train/parallel/data_parallel.h"
+#include "train/recipe/recipe.h"
+#include "train/runlog/report.h"
 #include "train/stop_signal.h"
 
 namespace mobilevlm::train {
 
 struct LoopOptions {
-  std::string directory;  // of this stage; created
-  int64_t steps = 0;
-  int64_t warmup = 0;
-  double floor = 0.01;  // last learning rate relative to the peak
-  double clip = 1.0;
-  int64_t log_every = 50;
-  int64_t validate_every = 500;
-  double checkpoint_minutes = 5;
-  double peak_gflops = 0;  // ParallelOptions
+  std::string run_directory;  // of all stages; has the report
+  Recipe recipe;              // its stage names the directory within; its schedule.steps is final
+  double peak_gflops = 0;     // ParallelOptions
+
+  std::string directory() const { return run_directory + "/" + recipe.stage; }
 };
 
-LoopOptions MakeLoopOptions(const StageOptions& stage, const std::string& name);
+// How a checkpoint holds the module.
+struct SavedWeights {
+  std::string file = "model.safetensors";
+  std::string prefix = {};    // before every name
+  bool trained_only = false;  // what stands still is elsewhere
+  // Writes what belongs beside the tensors (config.json, tokenizer.model), or nothing.
+  std::function<Status(const std::string& checkpoint)> describe = {};
+};
 
 struct LoopStage {
-  std::string name;
-  torch::nn::Module* module = nullptr;  // everything the checkpoint holds, trained or not
+  torch::nn::Module* module = nullptr;
   Optimizer* optimizer = nullptr;
-  ProcessGroup* processes = nullptr;  // all run the loop; rank 0 writes its files
-  std::vector<std::string> part_names;
-  double samples_per_step = 0;
+  DataParallel* parallel = nullptr;  // its processes all run the loop
+  SavedWeights saved = {};
+  std::string data_fingerprint = {};  // of what the steps read; a checkpoint of other data is refused
+  std::vector<std::string> part_names = {};
   // Called once, after a resume is known; the next step to run.
-  std::function<void(int64_t first_step)> start;
-  std::function<StepLoss(int64_t step)> step;
-  std::function<nlohmann::json()> validate;
+  std::function<void(int64_t first_step)> start = {};
+  std::function<StepLoss(int64_t step)> step = {};
+  std::function<nlohmann::json()> validate = {};                // or none
+  std::function<std::vector<SamplePrediction>()> predict = {};  // or none; rank 0 only
+  std::function<int64_t()> take_tokens = {};  // ids of this process since the last call; or none
+  std::function<double()> take_waited = {};   // seconds spent waiting for data since the last call; or none
 };
 
 enum class LoopEnd { kFinished, kStopped };
 
-// Continues from DIR/checkpoint.pt if there is one; a finished stage only loads its weights.
+// Continues from the newest checkpoint if there is one; a finished stage only loads its weights.
 Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop);
 
 // Has the stage in `directory` finished all its steps?

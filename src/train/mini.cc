@@ -7,8 +7,9 @@
 
 #include "train/export_hf.h"
 #include "train/loop.h"
-#include "train/modules/functional.h"
 #include "train/parallel/process_group.h"
+#include "train/recipe/read_recipe.h"
+#include "train/run.h"
 #include "train/stages/language.h"
 #include "train/stages/tower.h"
 #include "train/stages/vision_language.h"
@@ -19,18 +20,32 @@
 namespace mobilevlm::train {
 namespace {
 
-StageOptions Complete(const MiniPlan& plan, StageOptions stage) {
-  stage.directory = plan.directory;
-  stage.parallel = plan.parallel;
-  stage.loaders = plan.loaders;
-  stage.seed = plan.seed;
-  stage.checkpoint_minutes = plan.checkpoint_minutes;
-  stage.parallel.bfloat16 = plan.precision == "bfloat16" || (plan.precision == "auto" && HasBfloat16());
-  if (plan.micro_batch > 0) stage.micro_batch = plan.micro_batch;
-  if (plan.steps > 0) stage.steps = plan.steps;
-  if (plan.log_every > 0) stage.log_every = plan.log_every;
-  if (plan.validate_every > 0) stage.validate_every = plan.validate_every;
-  return stage;
+// One per line; what --quick changes.
+const char* const kQuick[] = {"mini.vision_hidden=32",
+                              "mini.vision_intermediate=64",
+                              "mini.vision_heads=2",
+                              "mini.vision_layers=2",
+                              "mini.hidden=64",
+                              "mini.intermediate=128",
+                              "mini.layers=2",
+                              "mini.heads=2",
+                              "mini.head_dim=32",
+                              "mini.scenes=64",
+                              "mini.questions_per_kind=4",
+                              "mini.tokenizer_scenes=200",
+                              "schedule.steps=40",
+                              "schedule.warmup_steps=5",
+                              "schedule.batch=8",
+                              "schedule.micro_batch=4",
+                              "optimizer.learning_rate=3e-3",
+                              "run.log_every=10",
+                              "run.validate_every=40",
+                              "run.validation_samples=16"};
+
+StageOptions Options(const MiniPlan& plan, const std::string& stage) {
+  StageOptions options{plan.directory, plan.recipes.at(stage), plan.parallel};
+  ApplyRecipe(options.recipe, options.parallel);
+  return options;
 }
 
 std::optional<DType> ParseExportType(const std::string& name) {
@@ -46,29 +61,26 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
   if (name == "export") {
     const std::optional<DType> type = ParseExportType(plan.export_type);
     if (!type) return Fail("no export type '{}'", plan.export_type);
-    if (processes.first()) MVLM_TRY(ExportMini(plan.directory, plan.config, *type));
+    const MiniConfig config = MiniConfig::Of(plan.recipes.at("multitask"));
+    if (processes.first()) MVLM_TRY(ExportMini(plan.directory, config, *type));
     processes.Barrier();
     return LoopEnd::kFinished;
   }
-  if (name == "tower") return TrainTower(world, plan.config, Complete(plan, plan.tower), stop);
-  const TokenizerOptions tokenizer_options{
-      .vocabulary = plan.config.llm.vocab, .scenes = plan.tokenizer_scenes, .seed = plan.seed};
+  const StageOptions options = Options(plan, name);
+  const MiniConfig config = MiniConfig::Of(options.recipe);
+  if (name == "tower") return TrainTower(world, config, options, stop);
+  const TokenizerOptions tokenizer_options{.vocabulary = config.llm.vocab,
+                                           .scenes = static_cast<int>(options.mini().tokenizer_scenes),
+                                           .seed = options.seed()};
   const auto make_tokenizer = [&]() -> Status {
     MVLM_TRY(TrainTokenizer(world, tokenizer_options, plan.directory));
     return {};
   };
   MVLM_TRY(processes.OncePerMachine(make_tokenizer));
   MVLM_ASSIGN(const Tokenizer tokenizer, TrainTokenizer(world, tokenizer_options, plan.directory));
-  if (name == "language") {
-    return TrainLanguage(world, tokenizer, plan.config, Complete(plan, plan.language), plan.text, stop);
-  }
-  if (name == "align") {
-    return TrainAlign(world, tokenizer, plan.config, Complete(plan, plan.align), plan.text, stop);
-  }
-  if (name == "multitask") {
-    return TrainMultitask(world, tokenizer, plan.config, Complete(plan, plan.multitask), plan.text, stop);
-  }
-  return Fail("no stage '{}'", name);
+  if (name == "language") return TrainLanguage(world, tokenizer, config, options, stop);
+  if (name == "align") return TrainAlign(world, tokenizer, config, options, stop);
+  return TrainMultitask(world, tokenizer, config, options, stop);
 }
 
 // A mistyped kind would silently train another mix.
@@ -76,10 +88,10 @@ Status CheckKindWeights(const std::map<std::string, double>& weights) {
   const std::vector<std::string>& kinds = world::Kinds();
   for (const auto& [kind, weight] : weights) {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-      return Fail("kind weights: wanted one of {}, found '{}'", fmt::join(kinds, ", "), kind);
+      return Fail("mini.kind_weights: wanted one of {}, found '{}'", fmt::join(kinds, ", "), kind);
     }
     if (!(weight >= 0 && std::isfinite(weight))) {
-      return Fail("kind weights: wanted a number of at least 0 for {}, found {}", kind, weight);
+      return Fail("mini.kind_weights: wanted a number of at least 0 for {}, found {}", kind, weight);
     }
   }
   return {};
@@ -92,30 +104,25 @@ const std::vector<std::string>& MiniPlan::StageNames() {
   return names;
 }
 
-MiniPlan MiniPlan::Quick() {
+Result<MiniPlan> MiniPlan::Read(const std::vector<std::string>& overrides, bool quick) {
   MiniPlan plan;
-  plan.config.vision.hidden = 32;
-  plan.config.vision.intermediate = 64;
-  plan.config.vision.heads = 2;
-  plan.config.vision.stored_layers = plan.config.vision.used_layers = 2;
-  plan.config.llm.hidden = 64;
-  plan.config.llm.intermediate = 128;
-  plan.config.llm.layers = 2;
-  plan.config.llm.heads = plan.config.llm.kv_heads = 2;
-  plan.config.llm.head_dim = 32;
-  for (StageOptions* stage : {&plan.tower, &plan.language, &plan.align, &plan.multitask}) {
-    stage->steps = 40;
-    stage->warmup = 5;
-    stage->batch = 8;
-    stage->micro_batch = 4;
-    stage->learning_rate = 3e-3;
-    stage->log_every = 10;
-    stage->validate_every = 40;
-    stage->validation_samples = 16;
+  for (const std::string& stage : StageNames()) {
+    if (stage == "export") continue;
+    std::vector<std::string> own;
+    if (quick) own.assign(std::begin(kQuick), std::end(kQuick));
+    for (const std::string& assignment : overrides) {
+      const size_t colon = assignment.substr(0, assignment.find('=')).find(':');
+      const std::string of = colon == std::string::npos ? stage : assignment.substr(0, colon);
+      if (std::find(StageNames().begin(), StageNames().end(), of) == StageNames().end()) {
+        return Fail("--set: no stage '{}'; wanted one of {}", of, fmt::join(StageNames(), ", "));
+      }
+      if (of == stage) own.push_back(colon == std::string::npos ? assignment : assignment.substr(colon + 1));
+    }
+    MVLM_ASSIGN(const std::string path, FindRecipe("mini-" + stage));
+    MVLM_ASSIGN(plan.recipes[stage], ReadRecipe(path, own));
+    MVLM_TRY(CheckKindWeights(plan.recipes[stage].mini.kind_weights));
+    MVLM_TRY(MiniConfig::Of(plan.recipes[stage]).Check());
   }
-  plan.text.scenes = 64;
-  plan.text.questions_per_kind = 4;
-  plan.tokenizer_scenes = 200;
   return plan;
 }
 
@@ -127,9 +134,9 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
     plan.parallel.processes = alone.get();
   }
   ProcessGroup& processes = *plan.parallel.processes;
-  MVLM_TRY(CheckKindWeights(plan.text.kind_weights));
   StopSignal stop;
-  MVLM_ASSIGN(const world::World world, world::World::Create({.side = plan.config.vision.image_size}));
+  MVLM_ASSIGN(const world::World world,
+              world::World::Create({.side = static_cast<int>(plan.recipes.at("tower").mini.image_size)}));
   try {
     for (const std::string& name : MiniPlan::StageNames()) {
       if (!stages.empty() && std::find(stages.begin(), stages.end(), name) == stages.end()) continue;

@@ -1,6 +1,7 @@
-// The mini model's whole recipe: which stages, in which order, with which numbers.
+// The mini model: its four stages from their recipes, in order, and the export.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,33 +13,15 @@ namespace mobilevlm::train {
 struct MiniPlan {
   static const std::vector<std::string>& StageNames();  // tower, language, align, multitask, export
 
-  // Tiny sizes and tens of steps: a minute in all, only to see that every stage learns something.
-  static MiniPlan Quick();
+  // The shipped recipes mini-tower, ..., with the overrides: "KEY=VALUE" for all stages, "STAGE:KEY=VALUE"
+  // for one. `quick`: tiny sizes and tens of steps, half a minute in all, only to see that every stage learns
+  // something.
+  static Result<MiniPlan> Read(const std::vector<std::string>& overrides, bool quick);
 
   std::string directory;
-  MiniConfig config;
-  // The recipe of models/mini: about two hours of two cores. More steps of every stage still help.
-  StageOptions tower{.steps = 5500, .warmup = 300};
-  StageOptions language{
-      .steps = 2400, .warmup = 150, .micro_batch = 8, .learning_rate = 1.5e-3, .weight_decay = 0.01};
-  StageOptions align{
-      .steps = 1200, .warmup = 50, .micro_batch = 8, .learning_rate = 2e-4, .weight_decay = 0.0};
-  StageOptions multitask{
-      .steps = 1300, .warmup = 100, .micro_batch = 8, .learning_rate = 1e-3, .weight_decay = 0.0};
-  TextOptions text;
-  int tokenizer_scenes = 4000;
-
-  // For all stages.
-  ParallelOptions parallel;  // but its bfloat16, which `precision` says
-  int loaders = 1;
-  int64_t micro_batch = 0;     // 0: the stage's own
-  int64_t validate_every = 0;  // 0: the stage's own
-  int64_t steps = 0;           // 0: the stage's own
-  int64_t log_every = 0;       // 0: the stage's own
-  double checkpoint_minutes = 5;
-  std::string precision = "auto";  // of matrix products: float32, bfloat16, auto (bfloat16 where native)
-  uint64_t seed = 1;
-  std::string export_type = "f32";  // of the exported weights: f32, f16, bf16
+  std::map<std::string, Recipe> recipes;  // by stage
+  ParallelOptions parallel;               // threads, average and precision are the recipes'
+  std::string export_type = "f32";        // of the exported weights: f32, f16, bf16
 };
 
 // Runs the named stages (none named: all) that are not finished yet. A stop by signal is not an error. Of

@@ -1,53 +1,48 @@
 // The torch modules against numbers that PyTorch's own MobileVLM code gave for the same weights.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/read_file.h"
 #include "image/decode.h"
 #include "image/preprocess.h"
-#include "schema/read_config.h"
 #include "tensor/npy.h"
 #include "train/checkpoint.h"
 #include "train/modules/mobilevlm.h"
+#include "train/start_model.h"
+#include "train/test_support.h"
 
 namespace mobilevlm::train {
 namespace {
 
-const std::string kGolden = std::string(MOBILEVLM_SOURCE_DIR) + "/tests/golden/";
+const std::string kModels = std::string(MOBILEVLM_SOURCE_DIR) + "/tests/golden/";
 
 torch::Tensor Golden(const std::string& name) {
-  auto array = ReadNpy(kGolden + name);
+  auto array = ReadNpy(kModels + name);
   EXPECT_TRUE(array.has_value()) << array.error().message;
   const std::vector<int64_t> shape(array->shape.begin(), array->shape.end());
   return torch::tensor(array->values).view(shape);
 }
 
-double Difference(const torch::Tensor& a, const torch::Tensor& b) {
-  EXPECT_EQ(a.sizes(), b.sizes());
-  return (a - b).abs().max().item<double>();
-}
-
-class NanoLdpV2 : public testing::Test {
+// Each projector once, loaded as a finetune stage does.
+class Nano : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const auto json = ReadFile(kGolden + "nano-ldpv2/hf/config.json", 1 << 20);
-    ASSERT_TRUE(json.has_value()) << json.error().message;
-    auto config = ParseHfConfig(*json, "config.json");
-    ASSERT_TRUE(config.has_value()) << config.error().message;
-    image_ = config->image;
-    VisionConfig vision = config->vision;
-    vision.stored_layers = vision.used_layers;  // the last block never runs
-    model_ = MobileVlm(MobileVlmConfig{config->llm, config->projector, vision});
-    const auto weights = ReadSafetensors(kGolden + "nano-ldpv2/hf/model.safetensors");
-    ASSERT_TRUE(weights.has_value()) << weights.error().message;
-    const auto loaded = LoadModule(*model_, *weights, "");
-    ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+    Recipe recipe;
+    recipe.model.start = kModels + GetParam() + "/hf";
+    recipe.model.train = {"projector", "language"};
+    auto start = LoadStartModel(recipe);
+    ASSERT_TRUE(start.has_value()) << start.error().message;
+    image_ = start->config.image;
+    model_ = start->model;
   }
 
+  torch::Tensor File(const std::string& name) const { return Golden(std::string(GetParam()) + "/" + name); }
+
   torch::Tensor Pixels() const {
-    const auto picture = LoadImage(kGolden + "image_336.png");
+    const auto picture = LoadImage(kModels + "image_336.png");
     EXPECT_TRUE(picture.has_value());
     const Image resized = ResizeForModel(*picture, image_.image_size, ImageMode::kPad, image_.mean);
     torch::Tensor pixels = torch::empty({1, 3, image_.image_size, image_.image_size});
@@ -61,25 +56,25 @@ class NanoLdpV2 : public testing::Test {
   MobileVlm model_{nullptr};
 };
 
-TEST_F(NanoLdpV2, TowerGivesTheReferenceFeatures) {
+TEST_P(Nano, TowerGivesTheReferenceFeatures) {
   const torch::Tensor features = model_->tower()->forward(Pixels())[0];
-  EXPECT_LT(Difference(features, Golden("nano-ldpv2/vision_features.npy")), 1e-3);
+  EXPECT_LT(Difference(features, File("vision_features.npy")), 1e-3);
 }
 
-TEST_F(NanoLdpV2, ProjectorGivesTheReferenceTokens) {
+TEST_P(Nano, ProjectorGivesTheReferenceTokens) {
   MicroBatch batch;
-  batch.features = Golden("nano-ldpv2/vision_features.npy").unsqueeze(0);
-  EXPECT_LT(Difference(model_->Visual(batch), Golden("nano-ldpv2/visual_tokens.npy")), 1e-3);
+  batch.features = File("vision_features.npy").unsqueeze(0);
+  EXPECT_LT(Difference(model_->Visual(batch), File("visual_tokens.npy")), 1e-3);
 }
 
-TEST_F(NanoLdpV2, DecoderGivesTheReferenceLogits) {
-  std::ifstream stream(kGolden + "nano-ldpv2/expected.json");
+TEST_P(Nano, DecoderGivesTheReferenceLogits) {
+  std::ifstream stream(kModels + GetParam() + "/expected.json");
   const nlohmann::json expected = nlohmann::json::parse(stream);
-  const torch::Tensor visual = Golden("nano-ldpv2/visual_tokens.npy");
+  const torch::Tensor visual = File("visual_tokens.npy");
   const int count = static_cast<int>(visual.size(0));
   TokenSample sample;
   sample.ids = expected["ids_before_image"].get<std::vector<int>>();
-  sample.image_start = static_cast<int>(sample.ids.size());
+  sample.image_starts = {static_cast<int>(sample.ids.size())};
   sample.ids.resize(sample.ids.size() + static_cast<size_t>(count), 0);
   for (const int id : expected["ids_after_image"]) sample.ids.push_back(id);
   sample.supervised.resize(sample.ids.size(), 0);
@@ -92,14 +87,14 @@ TEST_F(NanoLdpV2, DecoderGivesTheReferenceLogits) {
   const torch::Tensor logits = model_->Logits(model_->Hidden(text, torch::cat({visual, visual})));
   const int64_t length = static_cast<int64_t>(sample.ids.size());
   const torch::Tensor second = logits.slice(0, text.tokens, text.tokens + length);
-  EXPECT_LT(Difference(second, Golden("nano-ldpv2/prompt_logits.npy")), 1e-3);
+  EXPECT_LT(Difference(second, File("prompt_logits.npy")), 1e-3);
 }
 
-TEST_F(NanoLdpV2, RoundsSideBySideGiveTheLogitsOfEachAlone) {
-  const torch::Tensor visual = Golden("nano-ldpv2/visual_tokens.npy");
+TEST_P(Nano, RoundsSideBySideGiveTheLogitsOfEachAlone) {
+  const torch::Tensor visual = File("visual_tokens.npy");
   const int count = static_cast<int>(visual.size(0));
   const auto sample = [&](const std::vector<int>& tail) {
-    TokenSample made{.ids = std::vector<int>(static_cast<size_t>(count) + 1, 0), .image_start = 1};
+    TokenSample made{.ids = std::vector<int>(static_cast<size_t>(count) + 1, 0), .image_starts = {1}};
     made.ids[0] = 1;
     made.ids.insert(made.ids.end(), tail.begin(), tail.end());
     made.supervised.resize(made.ids.size(), 0);
@@ -116,14 +111,22 @@ TEST_F(NanoLdpV2, RoundsSideBySideGiveTheLogitsOfEachAlone) {
   EXPECT_LT(Difference(both.slice(0, begin + 3, begin + 7), logits(second).slice(0, begin, begin + 4)), 1e-4);
 }
 
-TEST_F(NanoLdpV2, ParametersBearTheOfficialNames) {
-  const auto weights = ReadSafetensors(kGolden + "nano-ldpv2/hf/model.safetensors");
+TEST_P(Nano, ParametersBearTheOfficialNames) {
+  const auto weights = SafetensorsFile::Open(kModels + GetParam() + "/hf/model.safetensors");
+  ASSERT_TRUE(weights.has_value()) << weights.error().message;
   for (const auto& item : model_->named_parameters()) {
-    EXPECT_TRUE(weights->contains(item.key())) << item.key();
+    EXPECT_NE(weights->Find(item.key()), nullptr) << item.key();
   }
   EXPECT_TRUE(model_->named_parameters().contains(
       "model.vision_tower.vision_tower.vision_model.encoder.layers.1.self_attn.out_proj.bias"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Projectors, Nano, testing::Values("nano-ldpv2", "nano80-ldp", "nano-mlp"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(Functional, QuickGeluHasTheRightGradient) {
   const torch::Tensor x = torch::linspace(-6, 6, 101).requires_grad_();

@@ -1,110 +1,115 @@
 #include "train/optim.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numbers>
-
-#include "base/check.h"
 
 namespace mobilevlm::train {
 namespace {
 
-using torch::optim::AdamWParamState;
+constexpr char kAverage[] = "exp_avg", kSquare[] = "exp_avg_sq", kMaster[] = "master";
 
-constexpr char kAverage[] = "exp_avg", kSquare[] = "exp_avg_sq";
-
-std::string StateKey(const torch::Tensor& parameter) {
-  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
-}
+std::string Key(const std::string& name, const char* kind) { return fmt::format("{}.{}", name, kind); }
 
 }  // namespace
 
-std::vector<ParameterGroup> DecayGroups(const torch::nn::Module& module, const std::string& prefix,
-                                        double learning_rate, double weight_decay) {
-  ParameterGroup decayed{{}, learning_rate, weight_decay};
-  ParameterGroup plain{{}, learning_rate, 0.0};
+std::vector<ParameterGroup> MakeGroups(const torch::nn::Module& module, const Recipe::Optimizer& optimizer) {
+  const double rate = optimizer.learning_rate;
+  const double projector_rate =
+      optimizer.projector_learning_rate > 0 ? optimizer.projector_learning_rate : rate;
+  std::vector<ParameterGroup> groups{{{}, rate, optimizer.weight_decay},
+                                     {{}, rate, 0.0},
+                                     {{}, projector_rate, optimizer.weight_decay},
+                                     {{}, projector_rate, 0.0}};
   for (const auto& item : module.named_parameters()) {
-    (item.value().dim() >= 2 ? decayed : plain).parameters.emplace_back(prefix + item.key(), item.value());
+    if (!item.value().requires_grad()) continue;
+    const size_t own_rate = projector_rate != rate && PartOf(item.key()) == ModelPart::kProjector ? 2 : 0;
+    groups[own_rate + (item.value().dim() >= 2 ? 0 : 1)].parameters.emplace_back(item.key(), item.value());
   }
-  return {decayed, plain};
+  std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters.empty(); });
+  return groups;
 }
 
-double CosineFactor(int64_t step, int64_t warmup, int64_t steps, double floor) {
-  if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
-  if (step >= steps) return floor;
-  const double progress = static_cast<double>(step - warmup) / static_cast<double>(steps - warmup);
-  return floor + (1.0 - floor) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, const AdamOptions& adam,
+                     ProcessGroup& processes, UpdateSharing sharing)
+    : adam_(adam), gradients_(std::make_unique<GradientBuckets>(groups, processes, sharing)) {
+  MakeMoments();
 }
 
-Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, ProcessGroup& processes,
-                     UpdateSharing sharing)
-    : gradients_(std::make_unique<GradientBuckets>(groups, processes, sharing)) {
-  MakeAdamW();
-}
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, const AdamOptions& adam)
+    : Optimizer(groups, adam, ProcessGroup::Alone()) {}
 
-Optimizer::Optimizer(const std::vector<ParameterGroup>& groups) : Optimizer(groups, ProcessGroup::Alone()) {}
-
-Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, std::unique_ptr<ProcessGroup> alone)
-    : alone_(std::move(alone)),
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, const AdamOptions& adam,
+                     std::unique_ptr<ProcessGroup> alone)
+    : adam_(adam),
+      alone_(std::move(alone)),
       gradients_(std::make_unique<GradientBuckets>(groups, *alone_, UpdateSharing::kReplicated)) {
-  MakeAdamW();
+  MakeMoments();
 }
 
-void Optimizer::MakeAdamW() {
-  std::vector<torch::optim::OptimizerParamGroup> torch_groups;
+void Optimizer::MakeMoments() {
   for (const ParameterGroup& group : gradients_->own_groups()) {
-    std::vector<torch::Tensor> tensors;
-    for (const auto& [name, tensor] : group.parameters) tensors.push_back(tensor);
-    torch_groups.emplace_back(
-        tensors, std::make_unique<torch::optim::AdamWOptions>(torch::optim::AdamWOptions(group.learning_rate)
-                                                                  .betas({0.9, 0.98})
-                                                                  .weight_decay(group.weight_decay)));
+    for (const auto& [name, parameter] : group.parameters) {
+      const torch::Tensor value = parameter.detach();
+      const bool wide = value.scalar_type() == torch::kFloat32;
+      has_copies_ = has_copies_ || !wide;
+      const auto zeros = [&] { return torch::zeros(value.sizes(), torch::kFloat32); };
+      moments_[name] = {zeros(), zeros(), wide ? value : value.to(torch::kFloat32)};
+    }
   }
-  adamw_ = std::make_unique<torch::optim::AdamW>(torch_groups, torch::optim::AdamWOptions());
+}
+
+std::vector<std::string> Optimizer::Kinds() const {
+  std::vector<std::string> kinds{kAverage, kSquare};
+  if (has_copies_) kinds.push_back(kMaster);
+  return kinds;
+}
+
+void Optimizer::StepParameter(const torch::Tensor& parameter, Moments& moments, double rate, double decay) {
+  const torch::Tensor gradient = parameter.grad().to(torch::kFloat32);
+  const double correction1 = 1 - std::pow(adam_.beta1, steps_),
+               correction2 = 1 - std::pow(adam_.beta2, steps_);
+  torch::Tensor& master = moments.master;
+  if (decay != 0) master.mul_(1 - rate * decay);
+  moments.average.mul_(adam_.beta1).add_(gradient, 1 - adam_.beta1);
+  moments.square.mul_(adam_.beta2).addcmul_(gradient, gradient, 1 - adam_.beta2);
+  const torch::Tensor denominator = (moments.square.sqrt() / std::sqrt(correction2)).add_(adam_.epsilon);
+  master.addcdiv_(moments.average, denominator, -rate / correction1);
+  if (parameter.scalar_type() != torch::kFloat32) torch::Tensor(parameter.detach()).copy_(master);
 }
 
 double Optimizer::Step(double factor, double clip) {
-  const std::vector<ParameterGroup>& groups = gradients_->own_groups();
-  for (size_t g = 0; g < groups.size(); ++g) {
-    auto& options = static_cast<torch::optim::AdamWOptions&>(adamw_->param_groups()[g].options());
-    options.lr(groups[g].learning_rate * factor);
-  }
+  const torch::NoGradGuard no_gradients;
   const double norm = gradients_->Clip(clip);
-  adamw_->step();
   ++steps_;
+  for (const ParameterGroup& group : gradients_->own_groups()) {
+    for (const auto& [name, parameter] : group.parameters) {
+      if (!parameter.grad().defined()) continue;
+      StepParameter(parameter, moments_.at(name), group.learning_rate * factor, group.weight_decay);
+    }
+  }
   gradients_->ShareUpdates();
   return norm;
 }
 
 NamedTensors Optimizer::State() const {
   NamedTensors own;
-  for (const ParameterGroup& group : gradients_->own_groups()) {
-    for (const auto& [name, tensor] : group.parameters) {
-      const auto found = adamw_->state().find(StateKey(tensor));
-      if (found == adamw_->state().end()) continue;
-      const auto& adam = static_cast<const AdamWParamState&>(*found->second);
-      own[name + "." + kAverage] = adam.exp_avg();
-      own[name + "." + kSquare] = adam.exp_avg_sq();
-    }
+  for (const auto& [name, moments] : moments_) {
+    own[Key(name, kAverage)] = moments.average;
+    own[Key(name, kSquare)] = moments.square;
+    if (has_copies_) own[Key(name, kMaster)] = moments.master;
   }
-  NamedTensors state = gradients_->GatherState(own, {kAverage, kSquare});
-  if (gradients_->processes().first()) state["step"] = torch::tensor(steps_);
-  return state;
+  return gradients_->GatherState(own, Kinds());
 }
 
-Status Optimizer::Load(const NamedTensors& state) {
-  const auto step = state.find("step");
-  if (step == state.end()) return Fail("optimizer state: no entry 'step'");
-  MVLM_ASSIGN(const NamedTensors own, gradients_->OwnState(state, {kAverage, kSquare}));
-  steps_ = step->second.item<int64_t>();
-  for (const ParameterGroup& group : gradients_->own_groups()) {
-    for (const auto& [name, tensor] : group.parameters) {
-      auto adam = std::make_unique<AdamWParamState>();
-      adam->step(steps_);
-      adam->exp_avg(own.at(name + "." + kAverage).clone());
-      adam->exp_avg_sq(own.at(name + "." + kSquare).clone());
-      adamw_->state()[StateKey(tensor)] = std::move(adam);
-    }
+Status Optimizer::Load(const NamedTensors& state, int64_t steps) {
+  MVLM_ASSIGN(const NamedTensors own, gradients_->OwnState(state, Kinds()));
+  const torch::NoGradGuard no_gradients;
+  for (auto& [name, moments] : moments_) {
+    moments.average.copy_(own.at(Key(name, kAverage)));
+    moments.square.copy_(own.at(Key(name, kSquare)));
+    if (has_copies_) moments.master.copy_(own.at(Key(name, kMaster)));
   }
+  steps_ = steps;
   return {};
 }
 

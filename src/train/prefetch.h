@@ -4,6 +4,7 @@
 // at the same time. One consumer.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -38,13 +39,18 @@ class Prefetcher {
   // The next batch; waits for it. Rethrows what make() threw.
   T Next() {
     std::unique_lock lock(mutex_);
+    const auto start = std::chrono::steady_clock::now();
     changed_.wait(lock, [&] { return error_ || ready_.contains(next_to_take_); });
+    waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (error_) std::rethrow_exception(error_);
     T batch = std::move(ready_.extract(next_to_take_++).mapped());
     lock.unlock();
     changed_.notify_all();
     return batch;
   }
+
+  // Seconds that Next has waited since the last call.
+  double TakeWaitedSeconds() { return std::exchange(waited_, 0.0); }
 
  private:
   void Run() {
@@ -77,6 +83,7 @@ class Prefetcher {
   int64_t next_to_take_;
   int64_t last_;
   int64_t depth_;
+  double waited_ = 0;  // of the consumer
   std::vector<std::thread> threads_;
 };
 

@@ -5,20 +5,29 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/read_file.h"
 #include "convert/convert.h"
+#include "convert/to_hf.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
 #include "image/preprocess.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
 #include "tensor/dequantize.h"
+#include "train/adapter.h"
 #include "train/checkpoint.h"
 #include "train/export_hf.h"
 #include "train/mini_config.h"
 #include "train/modules/mobilevlm.h"
+#include "train/recipe/read_recipe.h"
+#include "train/run.h"
+#include "train/runlog/run_log.h"
+#include "train/start_model.h"
+#include "world/dataset.h"
 
 namespace mobilevlm {
 namespace {
@@ -76,7 +85,7 @@ void ExpectAgreement(MobileVlm& model, const ImageConfig& image, const std::stri
   const int count = static_cast<int>(visual.size(0));
   train::TokenSample sample;
   sample.ids = input.ids_before;
-  sample.image_start = static_cast<int>(sample.ids.size());
+  sample.image_starts = {static_cast<int>(sample.ids.size())};
   sample.ids.resize(sample.ids.size() + static_cast<size_t>(count), 0);
   sample.ids.insert(sample.ids.end(), input.ids_after.begin(), input.ids_after.end());
   sample.supervised.resize(sample.ids.size(), 0);
@@ -88,6 +97,14 @@ void ExpectAgreement(MobileVlm& model, const ImageConfig& image, const std::stri
   EXPECT_GT(logits.std().item<double>(), 0.1) << "logits this flat prove nothing";
 }
 
+MobileVlm Model(const LlmConfig& llm, const ProjectorConfig& projector, const VisionConfig& vision) {
+  MobileVlmConfig sizes;
+  sizes.llm = llm;
+  sizes.projector = projector;
+  sizes.vision = vision;
+  return MobileVlm(sizes);
+}
+
 TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
   std::string pattern = (fs::temp_directory_path() / "mobilevlm-cross-XXXXXX").string();
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
@@ -96,9 +113,9 @@ TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
   ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
 
   torch::manual_seed(11);
-  train::MiniConfig mini;
+  train::MiniConfig mini = train::MiniConfig::Of({});
   mini.llm.vocab = 768;  // of that tokenizer
-  MobileVlm model(MobileVlmConfig{mini.llm, mini.projector(), mini.vision});
+  MobileVlm model = Model(mini.llm, mini.projector(), mini.vision);
   {
     const torch::NoGradGuard no_gradients;
     // Fresh weights are so small that every block is nearly the identity; biases and norms are trivial.
@@ -148,7 +165,7 @@ TEST(TorchAndEngine, AgreeOnTheBundledModel) {
   train::NamedTensors tensors;
   AddTensors(*text_file, LlmTensors(*llm), tensors);
   AddTensors(*mmproj_file, *specs, tensors);
-  MobileVlm model(MobileVlmConfig{*llm, *projector, *vision});
+  MobileVlm model = Model(*llm, *projector, *vision);
   for (const auto& item : model->named_parameters()) {
     ASSERT_TRUE(tensors.contains(item.key())) << item.key();
     tensors[item.key()] = tensors[item.key()].view(item.value().sizes());
@@ -156,6 +173,67 @@ TEST(TorchAndEngine, AgreeOnTheBundledModel) {
   const Status loaded = train::LoadModule(*model, tensors, "");
   ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
   ExpectAgreement(model, *image, text, mmproj);
+}
+
+// Pictures of a user with answers of his own, in LLaVA's format: what the model was never taught to say.
+void WriteOwnData(const fs::path& directory) {
+  auto world = world::World::Create({.side = 144});
+  ASSERT_TRUE(world.has_value()) << world.error().message;
+  const auto written = world::ExportDataset(*world, {directory.string(), world::Split::kTrain, 4, 40});
+  ASSERT_TRUE(written.has_value()) << written.error().message;
+  const std::string path = (directory / "annotations.json").string();
+  const auto text = ReadFile(path, 1 << 20);
+  ASSERT_TRUE(text.has_value()) << text.error().message;
+  auto samples = nlohmann::json::parse(*text);
+  for (auto& sample : samples) {
+    for (auto& turn : sample["conversations"]) {
+      if (turn["from"] == "gpt") turn["value"] = "I see " + turn["value"].get<std::string>();
+    }
+  }
+  std::ofstream(path) << samples.dump();
+}
+
+TEST(TorchAndEngine, OwnPicturesToALoraThatTheEngineRuns) {
+  std::string pattern = (fs::temp_directory_path() / "mobilevlm-cross-XXXXXX").string();
+  ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+  const fs::path directory = pattern;
+  const auto at = [&](const char* name) { return (directory / name).string(); };
+  const auto base = ConvertToHf({.text = kSource + "/models/mini/text.gguf",
+                                 .mmproj = kSource + "/models/mini/mmproj.gguf",
+                                 .out_dir = at("base")});
+  ASSERT_TRUE(base.has_value()) << base.error().message;
+  WriteOwnData(directory / "data");
+
+  const auto recipe = train::ReadRecipe(
+      kSource + "/configs/lora.toml",
+      {"model.start=" + at("base"), "model.frozen_weights=float32",
+       "data.annotations=" + at("data/annotations.json"), "data.images=" + at("data"), "lora.rank=8",
+       "lora.alpha=16", "optimizer.learning_rate=2e-3", "schedule.batch=8", "schedule.micro_batch=4",
+       "schedule.epochs=4", "run.log_every=1", "run.validation_samples=4", "run.samples=2", "run.seed=5"});
+  ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
+  const Status trained = train::RunRecipe(*recipe, at("run"), {});
+  ASSERT_TRUE(trained.has_value()) << trained.error().message;
+  const auto log = train::ReadLog(at("run/lora/log.jsonl"));
+  ASSERT_TRUE(log.has_value()) << log.error().message;
+  ASSERT_GE(log->size(), 16u);
+  EXPECT_LT(log->back()["loss"].get<double>(), 0.5 * log->front()["loss"].get<double>());
+  EXPECT_TRUE(log->back().contains("validation"));
+
+  const auto converted = ConvertHfDirectory({.hf_dir = at("run/lora/latest"),
+                                             .out_dir = at("gguf"),
+                                             .text_type = DType::kF32,
+                                             .vision_type = DType::kF32,
+                                             .base = at("base")});
+  ASSERT_TRUE(converted.has_value()) << converted.error().message;
+  auto start = train::LoadStartModel(*recipe);
+  ASSERT_TRUE(start.has_value()) << start.error().message;
+  const auto adapter = train::ReadTensors(at("run/lora/latest/") + train::kAdapterFile);
+  ASSERT_TRUE(adapter.has_value()) << adapter.error().message;
+  const Status loaded =
+      train::LoadModule(*start->model, adapter->tensors, train::kAdapterPrefix, /*trained_only=*/true);
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  ExpectAgreement(start->model, start->config.image, at("gguf/text.gguf"), at("gguf/mmproj.gguf"));
+  fs::remove_all(directory);
 }
 
 }  // namespace

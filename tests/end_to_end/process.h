@@ -36,7 +36,9 @@ struct ProcessOptions {
   std::vector<std::string> environment = {};  // NAME=value, added
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
   uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
-  std::string interrupt_when = {};            // SIGINT as soon as this file, or one of this directory, grows
+  uint64_t file_size = 0;                     // bytes a file may have before writing fails; 0: no limit
+  std::string interrupt_when = {};  // a signal as soon as this file, or one of this directory, grows
+  int interrupt_signal = SIGINT;    // which
 };
 
 class Process {
@@ -68,6 +70,11 @@ class Process {
         const rlimit limit{options.address_space, options.address_space};
         ::setrlimit(RLIMIT_AS, &limit);
       }
+      if (options.file_size != 0) {
+        const rlimit limit{options.file_size, options.file_size};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        ::signal(SIGXFSZ, SIG_IGN);  // stays ignored in the child: writing fails instead
+      }
       for (const std::string& variable : options.environment) ::putenv(const_cast<char*>(variable.c_str()));
       std::vector<char*> argv;
       if (kEmulated) argv.push_back(const_cast<char*>(MOBILEVLM_EMULATOR));
@@ -97,7 +104,7 @@ class Process {
       InterruptWhenItSpeaks();
     }
     if (sent == options.input.size()) CloseInput();
-    if (!options.interrupt_when.empty()) InterruptWhenItWrites(options.interrupt_when);
+    if (!options.interrupt_when.empty()) InterruptWhenItWrites(options);
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -141,9 +148,9 @@ class Process {
     }
     return false;
   }
-  void InterruptWhenItWrites(const std::string& path) {
-    for (int i = 0; i < 20'000 && !HoldsSomething(path); ++i) ::usleep(1000);
-    ::kill(pid_, SIGINT);
+  void InterruptWhenItWrites(const ProcessOptions& options) {
+    for (int i = 0; i < 20'000 && !HoldsSomething(options.interrupt_when); ++i) ::usleep(1000);
+    ::kill(pid_, options.interrupt_signal);
   }
 
   void CloseInput() {

@@ -20,8 +20,7 @@ Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate cha
   TokenSample sample;
   for (const PromptSegment& segment : prompt.segments) {
     if (segment.is_image) {
-      if (sample.image_start >= 0) return Fail("a training sample has more than one picture");
-      sample.image_start = static_cast<int>(sample.ids.size());
+      sample.image_starts.push_back(static_cast<int>(sample.ids.size()));
       sample.ids.resize(sample.ids.size() + static_cast<size_t>(visual), 0);
       sample.supervised.resize(sample.ids.size(), 0);
       continue;
@@ -36,7 +35,7 @@ TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared) {
   MVLM_CHECK(!samples.empty(), "no rounds");
   TokenSample result{.ids = {samples[0].ids.begin(), samples[0].ids.begin() + static_cast<ptrdiff_t>(shared)},
                      .supervised = std::vector<uint8_t>(shared, 0),
-                     .image_start = samples[0].image_start,
+                     .image_starts = samples[0].image_starts,
                      .rounds = std::vector<int>(shared, 0)};
   for (size_t s = 0; s < samples.size(); ++s) {
     const TokenSample& sample = samples[s];
@@ -117,6 +116,7 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
   result.batch = static_cast<int64_t>(samples.size());
   for (const TokenSample& sample : samples) {
     result.tokens = std::max(result.tokens, static_cast<int64_t>(sample.ids.size()));
+    result.used += static_cast<int64_t>(sample.ids.size());
   }
   result.tokens = (result.tokens + kLengthStep - 1) / kLengthStep * kLengthStep;
   std::vector<int64_t> ids(static_cast<size_t>(result.batch * result.tokens), 0);
@@ -125,8 +125,8 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
     const TokenSample& sample = samples[s];
     const int64_t base = static_cast<int64_t>(s) * result.tokens;
     std::copy(sample.ids.begin(), sample.ids.end(), ids.begin() + base);
-    for (int v = 0; sample.image_start >= 0 && v < visual; ++v) {
-      image_rows.push_back(base + sample.image_start + v);
+    for (const int start : sample.image_starts) {
+      for (int v = 0; v < visual; ++v) image_rows.push_back(base + start + v);
     }
     MVLM_CHECK(sample.supervised.empty() || sample.supervised[0] == 0,
                "the first id has nothing to predict it");

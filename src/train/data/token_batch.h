@@ -22,11 +22,12 @@ struct TokenLook {
   std::vector<int> wanted = {};  // tokens before it
 };
 
-// One sequence with the picture's places already opened: `visual` of them from image_start on, id 0 there.
+// One sequence with the pictures' places already opened: `visual` of them from each image start on, id 0
+// there.
 struct TokenSample {
   std::vector<int> ids = {};
   std::vector<uint8_t> supervised = {};  // 1: the loss counts this id
-  int image_start = -1;                  // -1: no picture
+  std::vector<int> image_starts = {};    // none: no picture
   // Of samples that hold several rounds side by side: which round each id belongs to, from 1; 0 is what all
   // of them see. A round sees the zeros before it and itself, and its places continue behind the zeros, so
   // that each is a conversation of one round and they share the work on the picture. Empty: one conversation.
@@ -34,7 +35,7 @@ struct TokenSample {
   std::vector<TokenLook> looks = {};
 };
 
-// Assembles the turns and opens `visual` places at the one picture.
+// Assembles the turns and opens `visual` places at each picture.
 Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate chat_template,
                                     const std::vector<Turn>& turns, int visual);
 
@@ -45,6 +46,7 @@ TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared);
 struct TokenBatch {
   int64_t batch = 0;
   int64_t tokens = 0;          // of the longest sample, rounded up to a multiple of 16
+  int64_t used = 0;            // ids of all samples, padding not counted
   torch::Tensor ids;           // [batch * tokens], int64
   torch::Tensor positions;     // [batch * tokens] places of the ids, int64, or undefined: their index
   torch::Tensor mask;          // [batch, tokens, tokens] added to the scores, or undefined: causal
@@ -60,7 +62,8 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual);
 // pre-trained without pictures, the words of each cell; align has both.
 struct MicroBatch {
   TokenBatch text;
-  torch::Tensor features;      // [batch, patches, vision hidden], or undefined
+  torch::Tensor pixels;        // [pictures, 3, side, side] for a tower to make features of, or undefined
+  torch::Tensor features;      // [pictures, patches, vision hidden], or undefined
   torch::Tensor cell_ids;      // [words of all cells], int64, or undefined
   torch::Tensor cell_offsets;  // [batch * visual] first word of each cell, int64
 };

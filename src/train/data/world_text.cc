@@ -105,7 +105,7 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
   for (const world::Question& question : Questions(scene, rounds, random)) {
     TokenSample sample =
         Make(ChatTemplate::kV1, {{.user = question.question, .assistant = question.answer, .images = 1}});
-    if (samples.empty()) total = shared = static_cast<size_t>(sample.image_start + visual_);
+    if (samples.empty()) total = shared = static_cast<size_t>(sample.image_starts[0] + visual_);
     total += sample.ids.size() - shared;
     if (total > static_cast<size_t>(context_)) break;
     AddLooks(cells, sample);
@@ -114,8 +114,7 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
   return SideBySide(samples, shared);
 }
 
-TokenSample WorldText::Single(const world::Scene& scene, const std::string& kind, Random& random) const {
-  const world::Question question = world_.Ask(scene, kind, random);
+TokenSample WorldText::Single(const world::Question& question) const {
   return Make(ChatTemplate::kV1, {{.user = question.question, .assistant = question.answer, .images = 1}});
 }
 
@@ -139,12 +138,13 @@ void WorldText::AddLooks(const std::vector<std::vector<int>>& cells, TokenSample
     std::vector<int> places;
     for (int c = 0; c < visual_; ++c) {
       const std::vector<int>& cell = cells[static_cast<size_t>(c)];
-      if (std::find(cell.begin(), cell.end(), word) != cell.end()) places.push_back(sample.image_start + c);
+      if (std::find(cell.begin(), cell.end(), word) != cell.end())
+        places.push_back(sample.image_starts[0] + c);
     }
     return places;
   };
   std::vector<int> found;  // words of this question that name something a cell can hold
-  for (int t = sample.image_start + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
+  for (int t = sample.image_starts[0] + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
     const auto named = named_.find(sample.ids[static_cast<size_t>(t)]);
     std::vector<int> places = named == named_.end() ? std::vector<int>{} : holding(named->second);
     if (sample.supervised[static_cast<size_t>(t)]) {

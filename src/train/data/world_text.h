@@ -34,8 +34,8 @@ class WorldText {
     return random.Chance(dialogue_share) ? Dialogue(scene, random.Between(1, rounds), random)
                                          : Interview(scene, rounds, random);
   }
-  // One question of one kind.
-  TokenSample Single(const world::Scene& scene, const std::string& kind, Random& random) const;
+  // One question with its answer.
+  TokenSample Single(const world::Question& question) const;
 
   // For every place of the picture the ids of the words in its cell (last piece of each), never none: an
   // empty cell holds the piece of ".".

@@ -6,8 +6,6 @@
 namespace mobilevlm::train {
 namespace {
 
-constexpr double kInitStd = 0.02;
-
 torch::nn::LayerNormOptions NormOptions(const VisionConfig& config) {
   return torch::nn::LayerNormOptions({config.hidden}).eps(config.layer_norm_eps);
 }

@@ -52,6 +52,7 @@ thread_local bool bfloat16_products = false;
 
 Bfloat16Guard::Bfloat16Guard(bool enabled) : previous_(std::exchange(bfloat16_products, enabled)) {}
 Bfloat16Guard::~Bfloat16Guard() { bfloat16_products = previous_; }
+bool Bfloat16Guard::Current() { return bfloat16_products; }
 
 bool HasBfloat16() {
 #if defined(__x86_64__)
@@ -63,11 +64,12 @@ bool HasBfloat16() {
 
 torch::Tensor QuickGelu(const torch::Tensor& x) { return QuickGeluFunction::apply(x); }
 
-torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& matrix, const torch::Tensor& bias) {
   if (bfloat16_products) {
-    torch::Tensor y = Bfloat16Linear::apply(x, weight);
+    torch::Tensor y = Bfloat16Linear::apply(x, matrix);
     return bias.defined() ? y.add_(bias) : y;
   }
+  const torch::Tensor weight = matrix.scalar_type() == x.scalar_type() ? matrix : matrix.to(x.scalar_type());
   return bias.defined() ? torch::addmm(bias, x, weight.t()) : torch::mm(x, weight.t());
 }
 

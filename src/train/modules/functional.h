@@ -6,6 +6,9 @@
 
 namespace mobilevlm::train {
 
+// Matrices and embeddings of CLIP and LLaMA begin as normal(0, 0.02).
+inline constexpr double kInitStd = 0.02;
+
 // x * sigmoid(1.702 x), OpenAI's CLIP (transformers: QuickGELUActivation).
 torch::Tensor QuickGelu(const torch::Tensor& x);
 
@@ -45,13 +48,16 @@ class Bfloat16Guard {
   Bfloat16Guard(const Bfloat16Guard&) = delete;
   Bfloat16Guard& operator=(const Bfloat16Guard&) = delete;
 
+  static bool Current();  // of this thread
+
  private:
   bool previous_;
 };
 // Does this CPU multiply bfloat16 natively?
 bool HasBfloat16();
 
-// y = x W^T (+ b) for x [rows, in], W [out, in].
+// y = x W^T (+ b) for x [rows, in], W [out, in]. A narrower W is widened for the product, and its gradient
+// narrowed.
 torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias = {});
 
 }  // namespace mobilevlm::train

@@ -5,12 +5,11 @@
 
 namespace mobilevlm::train {
 
-LdpNetV2ProjectorImpl::LdpNetV2ProjectorImpl(const ProjectorConfig& config)
+LdpNetV2Projector::LdpNetV2Projector(const ProjectorConfig& config)
     : config_(config),
       first_(config.vision_hidden, config.hidden),
       second_(config.hidden, config.hidden),
       peg_(torch::nn::Conv2dOptions(config.hidden, config.hidden, 3).padding(1).groups(config.hidden)) {
-  MVLM_CHECK(config.type == ProjectorType::kLdpV2, "only LDPv2 is trained");
   // The official modules nest as FeatureIRLayer.mlp (a Sequential) and PosInjectLayer.peg (a Sequential).
   const auto mlp = std::make_shared<torch::nn::Module>("FeatureIRLayer");
   const auto mlp_layers = std::make_shared<torch::nn::Module>("Sequential");
@@ -23,7 +22,7 @@ LdpNetV2ProjectorImpl::LdpNetV2ProjectorImpl(const ProjectorConfig& config)
   peg_layers->register_module("0", peg_);
 }
 
-torch::Tensor LdpNetV2ProjectorImpl::forward(const torch::Tensor& features) {
+torch::Tensor LdpNetV2Projector::forward(const torch::Tensor& features) {
   const int64_t batch = features.size(0), grid = config_.grid, half = grid / 2, hidden = config_.hidden;
   MVLM_CHECK(features.size(1) == grid * grid, "{} patches, the projector wants {}", features.size(1),
              grid * grid);

@@ -4,22 +4,22 @@
 #include <torch/torch.h>
 
 #include "schema/config.h"
+#include "train/modules/projector.h"
 
 namespace mobilevlm::train {
 
 // mlp.mlp.{0,2}: linear, exact GELU, linear; 2x2 mean; peg.peg.0: depthwise 3x3 convolution plus its input.
-class LdpNetV2ProjectorImpl : public torch::nn::Module {
+class LdpNetV2Projector : public Projector {
  public:
-  explicit LdpNetV2ProjectorImpl(const ProjectorConfig& config);
+  explicit LdpNetV2Projector(const ProjectorConfig& config);
 
   // [batch, patches, vision hidden] -> [batch, patches / 4, hidden]
-  torch::Tensor forward(const torch::Tensor& features);
+  torch::Tensor forward(const torch::Tensor& features) override;
 
  private:
   ProjectorConfig config_;
   torch::nn::Linear first_, second_;
   torch::nn::Conv2d peg_;
 };
-TORCH_MODULE(LdpNetV2Projector);
 
 }  // namespace mobilevlm::train

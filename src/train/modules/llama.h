@@ -6,6 +6,7 @@
 
 #include "schema/config.h"
 #include "train/modules/functional.h"
+#include "train/modules/projection.h"
 
 namespace mobilevlm::train {
 
@@ -28,34 +29,36 @@ class RmsNormImpl : public torch::nn::Module {
 };
 TORCH_MODULE(RmsNorm);
 
-// transformers: LlamaAttention without grouped heads.
+// transformers: LlamaAttention. With fewer heads of keys and values than of queries, each serves several.
 class LlamaAttentionImpl : public torch::nn::Module {
  public:
-  explicit LlamaAttentionImpl(const LlmConfig& config);
+  LlamaAttentionImpl(const LlmConfig& config, const MatrixOptions& matrices);
   torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
                         torch::Tensor* look_loss = nullptr);
 
  private:
-  int64_t heads_;
-  torch::nn::Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  torch::Tensor QueriesKeysValues(const torch::Tensor& x);  // [rows, 3 * heads * head_dim]
+
+  int64_t heads_, kv_heads_, head_dim_;
+  Projection q_proj_, k_proj_, v_proj_, o_proj_;
 };
 TORCH_MODULE(LlamaAttention);
 
 // transformers: LlamaMLP (SwiGLU).
 class LlamaMlpImpl : public torch::nn::Module {
  public:
-  explicit LlamaMlpImpl(const LlmConfig& config);
+  LlamaMlpImpl(const LlmConfig& config, const MatrixOptions& matrices);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Linear gate_proj_, up_proj_, down_proj_;
+  Projection gate_proj_, up_proj_, down_proj_;
 };
 TORCH_MODULE(LlamaMlp);
 
 // transformers: LlamaDecoderLayer.
 class LlamaBlockImpl : public torch::nn::Module {
  public:
-  explicit LlamaBlockImpl(const LlmConfig& config);
+  LlamaBlockImpl(const LlmConfig& config, const MatrixOptions& matrices);
   torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
                         torch::Tensor* look_loss = nullptr);
 

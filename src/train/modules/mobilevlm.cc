@@ -1,29 +1,46 @@
 #include "train/modules/mobilevlm.h"
 
+#include <cmath>
+
 #include "base/check.h"
 #include "costs/training.h"
 #include "train/modules/functional.h"
+#include "train/modules/recompute.h"
 
 namespace mobilevlm::train {
+namespace {
+
+// Of the embedding and lm_head.
+MatrixOptions TableOptions(const MatrixOptions& matrices) {
+  return {.type = matrices.type == WeightType::kQ8_0 ? WeightType::kBFloat16 : matrices.type,
+          .initialise = false,
+          .still = matrices.still};
+}
+
+}  // namespace
 
 MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
     : config_(config),
-      rope_(MakeRopeTables(config.llm.context, config.llm.head_dim, config.llm.rope_base)),
-      embed_tokens_(config.llm.vocab, config.llm.hidden),
+      rope_(MakeRopeTables(config.positions > 0 ? config.positions : config.llm.context, config.llm.head_dim,
+                           config.llm.rope_base)),
+      embed_tokens_(config.llm.hidden, config.llm.vocab, TableOptions(config.matrices)),
       norm_(config.llm.hidden, config.llm.rms_eps),
-      lm_head_(torch::nn::LinearOptions(config.llm.hidden, config.llm.vocab).bias(false)) {
-  constexpr double kInitStd = 0.02;
-  {
-    torch::NoGradGuard guard;
-    embed_tokens_->weight.normal_(0.0, kInitStd);
+      lm_head_(config.llm.hidden, config.llm.vocab, TableOptions(config.matrices)) {
+  if (config.matrices.initialise) {
+    const torch::NoGradGuard no_gradients;
+    // The draws of nn::Embedding and nn::Linear come first, so that a seed means what it always meant.
+    torch::Tensor table = embed_tokens_->Weight(), head = lm_head_->Weight();
+    table.normal_();
+    torch::nn::init::kaiming_uniform_(head, std::sqrt(5.0));
+    table.normal_(0.0, kInitStd);
     // Not tied, but equal at the start: a model that answers with words it sees learns to copy far sooner.
-    lm_head_->weight.copy_(embed_tokens_->weight);
+    head.copy_(table);
   }
   if (config.cells > 0) {
     cell_places_ =
         register_parameter("cell_places", kInitStd * torch::randn({config.cells, config.llm.hidden}));
   }
-  for (int i = 0; i < config.llm.layers; ++i) layers_->push_back(LlamaBlock(config.llm));
+  for (int i = 0; i < config.llm.layers; ++i) layers_->push_back(LlamaBlock(config.llm, config.matrices));
   const auto model = std::make_shared<torch::nn::Module>("MobileLlamaModel");
   register_module("model", model);
   model->register_module("embed_tokens", embed_tokens_);
@@ -35,29 +52,27 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
     model->register_module("vision_tower", tower_);
   }
   if (config.projector) {
-    projector_ = LdpNetV2Projector(*config.projector);
-    model->register_module("mm_projector", projector_);
+    projector_ = model->register_module("mm_projector", MakeProjector(*config.projector));
   }
 }
 
 torch::Tensor MobileVlmImpl::Visual(const MicroBatch& batch) {
   if (batch.features.defined()) return projector_->forward(batch.features).view({-1, config_.llm.hidden});
-  return ToldCells(batch);
+  return batch.cell_ids.defined() ? ToldCells(batch) : torch::Tensor();
 }
 
 torch::Tensor MobileVlmImpl::ToldCells(const MicroBatch& batch) {
   constexpr int64_t kSum = 0;
   const torch::Tensor words =
-      std::get<0>(torch::embedding_bag(embed_tokens_->weight, batch.cell_ids, batch.cell_offsets,
+      std::get<0>(torch::embedding_bag(embed_tokens_->Weight(), batch.cell_ids, batch.cell_offsets,
                                        /*scale_grad_by_freq=*/false, kSum));
   return words + cell_places_.repeat({words.size(0) / config_.cells, 1});
 }
 
 torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual,
                                     torch::Tensor* look_loss) {
-  MVLM_CHECK(text.tokens <= config_.llm.context, "{} tokens in a context of {}", text.tokens,
-             config_.llm.context);
-  torch::Tensor x = torch::embedding(embed_tokens_->weight, text.ids);
+  MVLM_CHECK(text.tokens <= rope_.cos.size(0), "{} tokens, room for {}", text.tokens, rope_.cos.size(0));
+  torch::Tensor x = torch::embedding(embed_tokens_->Weight(), text.ids).to(torch::kFloat32);
   if (text.image_rows.numel() > 0) x = x.index_copy(0, text.image_rows, visual);
   Sequences sequences{
       text.batch, {rope_.cos.slice(0, 0, text.tokens), rope_.sin.slice(0, 0, text.tokens)}, text.mask};
@@ -72,18 +87,42 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
     const auto looks = text.looks.find(static_cast<int>(i));
     const bool looked_at = look_loss != nullptr && looks != text.looks.end();
     torch::Tensor loss;
-    x = layers_->ptr<LlamaBlockImpl>(i)->forward(x, sequences, looked_at ? &looks->second : nullptr, &loss);
+    x = RunBlock(*layers_->ptr<LlamaBlockImpl>(i), x, sequences, looked_at ? &looks->second : nullptr, &loss);
     if (looked_at) losses.push_back(loss);
   }
   if (!losses.empty()) *look_loss = torch::stack(losses).mean();
   return norm_->forward(x);
 }
 
+torch::Tensor MobileVlmImpl::RunBlock(LlamaBlockImpl& block, const torch::Tensor& x,
+                                      const Sequences& sequences, const Looks* looks,
+                                      torch::Tensor* look_loss) {
+  if (!config_.gradient_checkpointing || looks != nullptr)
+    return block.forward(x, sequences, looks, look_loss);
+  torch::autograd::variable_list trained;
+  for (const torch::Tensor& parameter : block.parameters()) {
+    if (parameter.requires_grad()) trained.push_back(parameter);
+  }
+  return Recomputed(x, trained, [&block, sequences](const torch::Tensor& input) {
+    return block.forward(input, sequences);
+  });
+}
+
+std::vector<std::pair<std::string, Projection>> MobileVlmImpl::projections() const {
+  std::vector<std::pair<std::string, Projection>> found;
+  for (const auto& item : named_modules()) {
+    if (auto projection = std::dynamic_pointer_cast<ProjectionImpl>(item.value())) {
+      found.emplace_back(item.key(), Projection(projection));
+    }
+  }
+  return found;
+}
+
 torch::Tensor MobileVlmImpl::Logits(const torch::Tensor& hidden) {
   // In float32 always: the number of rows differs from batch to batch, and oneDNN's bfloat16 products would
   // compile a kernel for each (see data/token_batch.cc).
   const Bfloat16Guard float32(false);
-  return Linear(hidden, lm_head_->weight);
+  return Linear(hidden, lm_head_->Weight());
 }
 
 double MobileVlmImpl::StepOperations(const MicroBatch& batch) const {
@@ -91,10 +130,13 @@ double MobileVlmImpl::StepOperations(const MicroBatch& batch) const {
                tokens = static_cast<double>(batch.text.tokens);
   const double forward = costs::DecoderForward(config_.llm, sequences * tokens, sequences * tokens * tokens,
                                                static_cast<double>(batch.text.targets.numel()));
-  if (!batch.features.defined()) return 3 * forward;
+  // A decoder that stands still needs no gradients of its matrices.
+  const double decoder = (config_.matrices.still ? 2 : 3) * forward;
+  if (!batch.features.defined()) return decoder;
   const ProjectorConfig& projector = *config_.projector;
-  return 3 * forward + 3 * costs::ProjectorForward(projector, sequences) -
-         costs::ProjectorFirstProduct(projector, sequences);
+  const double pictures = static_cast<double>(batch.features.size(0));
+  return decoder + 3 * costs::ProjectorForward(projector, pictures) -
+         costs::ProjectorFirstProduct(projector, pictures);
 }
 
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {

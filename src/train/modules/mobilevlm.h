@@ -1,7 +1,7 @@
 // The whole model for training (mobilevlm.py: MobileLlamaForCausalLM): tower, projector, decoder.
 //
-// named_parameters() is the official state dict. Tower and projector may be left out: the language stage
-// has neither, and the stages with cached features have no tower.
+// named_parameters() is the official state dict (with LoRA: and its factors). Tower and projector may be left
+// out: the language stage has neither, and the stages with cached features have no tower.
 #pragma once
 
 #include <torch/torch.h>
@@ -12,28 +12,33 @@
 #include "schema/config.h"
 #include "train/data/token_batch.h"
 #include "train/modules/clip.h"
-#include "train/modules/ldp.h"
 #include "train/modules/llama.h"
+#include "train/modules/projector.h"
 #include "train/parallel/data_parallel.h"
 
 namespace mobilevlm::train {
 
 struct MobileVlmConfig {
-  LlmConfig llm;
-  std::optional<ProjectorConfig> projector;
-  std::optional<VisionConfig> vision;
+  LlmConfig llm = {};
+  std::optional<ProjectorConfig> projector = {};
+  std::optional<VisionConfig> vision = {};
   int cells = 0;         // places for pictures told in words; only the language and align stages have them
   double cell_loss = 0;  // share of the distance to the told cells in the loss (see Loss)
   double look_loss = 0;  // share of where attention should look
+  int positions = 0;     // longest sequence; 0: the decoder's context
+  // Of the decoder's blocks. Embedding and lm_head have the same type (Q8_0: bfloat16) and no factors; norms,
+  // projector and tower are float32.
+  MatrixOptions matrices = {};
+  bool gradient_checkpointing = false;  // block by block
 };
 
 class MobileVlmImpl : public torch::nn::Module {
  public:
   explicit MobileVlmImpl(const MobileVlmConfig& config);
 
-  // The places of the pictures, [visual tokens of all samples, hidden]: the projector over the features,
-  // or for each cell the sum of its words' embeddings and of its place's own, which stands for what a vision
-  // tower's features say about where they are.
+  // The places of the pictures, [visual tokens of all samples, hidden], undefined without any: the projector
+  // over the features, or for each cell the sum of its words' embeddings and of its place's own, which stands
+  // for what a vision tower's features say about where they are.
   torch::Tensor Visual(const MicroBatch& batch);
   torch::Tensor ToldCells(const MicroBatch& batch);
   // Token embeddings with the visual rows spliced in, through all blocks and the last norm:
@@ -54,22 +59,26 @@ class MobileVlmImpl : public torch::nn::Module {
   std::vector<uint8_t> ExactMatch(const MicroBatch& batch);
 
   ClipVisionTower& tower() { return tower_; }
-  LdpNetV2Projector& projector() { return projector_; }
+  // The matrices that may stand still in a type that is no parameter's (Q8_0), by name
+  // ("model.layers.0...q_proj").
+  std::vector<std::pair<std::string, Projection>> projections() const;
   const MobileVlmConfig& config() const { return config_; }
 
  private:
+  torch::Tensor RunBlock(LlamaBlockImpl& block, const torch::Tensor& x, const Sequences& sequences,
+                         const Looks* looks, torch::Tensor* look_loss);
   // Of forward and backward, as they are carried out: padding and masked pairs included.
   double StepOperations(const MicroBatch& batch) const;
 
   MobileVlmConfig config_;
   RopeTables rope_;  // for the whole context
-  torch::nn::Embedding embed_tokens_;
+  Projection embed_tokens_;
   torch::nn::ModuleList layers_;
   RmsNorm norm_;
-  torch::nn::Linear lm_head_;
+  Projection lm_head_;
   torch::Tensor cell_places_;  // [cells, hidden]
   ClipVisionTower tower_{nullptr};
-  LdpNetV2Projector projector_{nullptr};
+  std::shared_ptr<Projector> projector_;
 };
 TORCH_MODULE(MobileVlm);
 

@@ -10,8 +10,8 @@
 
 namespace mobilevlm::train {
 
-// Writes options.directory + "/language/checkpoint.pt": tensors "model:model.*" and "model:lm_head.*".
+// Writes options.directory + "/language": weights "model.*" and "lm_head.*".
 Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokenizer, const MiniConfig& config,
-                              const StageOptions& options, const TextOptions& text_options, StopSignal& stop);
+                              const StageOptions& options, StopSignal& stop);
 
 }  // namespace mobilevlm::train

@@ -1,6 +1,7 @@
 #include "train/stages/text_step.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace mobilevlm::train {
 
@@ -35,32 +36,34 @@ void FillCells(std::span<const TextItem> items, MicroBatch& batch) {
   batch.cell_offsets = torch::tensor(offsets, torch::kInt64);
 }
 
-Result<LoopEnd> RunTextStage(const std::string& name, MobileVlm& model, Optimizer& optimizer,
-                             const StageOptions& options, int visual,
-                             const std::function<std::vector<TextItem>(int64_t)>& items,
-                             const FillVisual& fill, const std::function<nlohmann::json()>& validate,
-                             DataParallel& parallel, StopSignal& stop) {
+Result<LoopEnd> RunTextStage(MobileVlm& model, Optimizer& optimizer, const StageOptions& options,
+                             const TextStage& text, DataParallel& parallel, StopSignal& stop) {
   using Step = std::vector<MicroBatch>;
   std::unique_ptr<Prefetcher<Step>> steps;
+  int64_t tokens = 0;
   LoopStage stage;
-  stage.name = name;
   stage.module = model.get();
   stage.optimizer = &optimizer;
-  stage.processes = &parallel.processes();
+  stage.parallel = &parallel;
   stage.part_names = {"token_accuracy", "cell_distance", "look_loss"};
-  stage.samples_per_step = static_cast<double>(options.batch);
   stage.start = [&](int64_t first) {
     steps = std::make_unique<Prefetcher<Step>>(
-        first, options.steps, options.loaders, 2 * options.loaders + 2,
-        [&](int64_t step) { return CutByLength(items(step), options.micro_batch, visual, fill, parallel); });
+        first, options.schedule().steps, options.loaders(), 2 * options.loaders() + 2, [&](int64_t step) {
+          return CutByLength(text.items(step), options.schedule().micro_batch, text.visual, text.fill,
+                             parallel);
+        });
   };
   stage.step = [&](int64_t) {
     const Step batches = steps->Next();
+    for (const MicroBatch& batch : batches) tokens += batch.text.used;
     return parallel.Step(optimizer.gradients(), batches.size(),
                          [&](size_t i) { return model->Loss(batches[i]); });
   };
-  stage.validate = validate;
-  return RunLoop(stage, MakeLoopOptions(options, name), stop);
+  stage.validate = text.validate;
+  stage.predict = text.predict;
+  stage.take_tokens = [&] { return std::exchange(tokens, 0); };
+  stage.take_waited = [&] { return steps->TakeWaitedSeconds(); };
+  return RunLoop(stage, {options.directory, options.recipe, options.parallel.peak_gflops}, stop);
 }
 
 }  // namespace mobilevlm::train

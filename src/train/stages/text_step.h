@@ -30,11 +30,16 @@ std::vector<MicroBatch> CutByLength(std::vector<TextItem> items, int64_t micro, 
 // Words of cells as embedding-bag input.
 void FillCells(std::span<const TextItem> items, MicroBatch& batch);
 
-// Runs the loop of a text stage. `items(step)` is a pure function.
-Result<LoopEnd> RunTextStage(const std::string& name, MobileVlm& model, Optimizer& optimizer,
-                             const StageOptions& options, int visual,
-                             const std::function<std::vector<TextItem>(int64_t)>& items,
-                             const FillVisual& fill, const std::function<nlohmann::json()>& validate,
-                             DataParallel& parallel, StopSignal& stop);
+struct TextStage {
+  int visual = 0;                                            // places of a picture
+  std::function<std::vector<TextItem>(int64_t step)> items;  // a pure function
+  FillVisual fill;
+  std::function<nlohmann::json()> validate;
+  std::function<std::vector<SamplePrediction>()> predict = {};  // or none
+};
+
+// Runs the loop of a text stage.
+Result<LoopEnd> RunTextStage(MobileVlm& model, Optimizer& optimizer, const StageOptions& options,
+                             const TextStage& text, DataParallel& parallel, StopSignal& stop);
 
 }  // namespace mobilevlm::train

@@ -60,32 +60,31 @@ nlohmann::json Report(const SupervisedTowerImpl::Accuracy& a) {
 
 Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, const StageOptions& options,
                            StopSignal& stop) {
-  torch::manual_seed(options.seed);
+  torch::manual_seed(options.seed());
   DataParallel parallel(options.parallel);
   const CoverClasses classes(world.vocabulary());
   SupervisedTower model(config.vision, classes);
-  Optimizer optimizer(DecayGroups(*model, "", options.learning_rate, options.weight_decay),
+  Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());
 
   const int grid = config.vision.grid();
-  const int64_t micro = std::min(options.micro_batch, options.batch);
+  const int64_t micro = std::min(options.schedule().micro_batch, options.schedule().batch);
   std::unique_ptr<Prefetcher<std::vector<TowerBatch>>> batches;
   std::vector<TowerBatch> validation;
 
   LoopStage stage;
-  stage.name = "tower";
   stage.module = model.get();
   stage.optimizer = &optimizer;
-  stage.processes = &parallel.processes();
+  stage.parallel = &parallel;
   stage.part_names = {"cover", "colour", "centre", "value", "offsets"};
-  stage.samples_per_step = static_cast<double>(options.batch);
   stage.start = [&](int64_t first) {
     batches = std::make_unique<Prefetcher<std::vector<TowerBatch>>>(
-        first, options.steps, options.loaders, 2 * options.loaders + 2, [&](int64_t step) {
-          return OwnedBatches(world, config, parallel, step * options.batch, options.batch, micro);
+        first, options.schedule().steps, options.loaders(), 2 * options.loaders() + 2, [&](int64_t step) {
+          return OwnedBatches(world, config, parallel, step * options.schedule().batch,
+                              options.schedule().batch, micro);
         });
-    for (int64_t at = 0; at < options.validation_samples; at += micro) {
-      const int64_t count = std::min(micro, options.validation_samples - at);
+    for (int64_t at = 0; at < options.recipe.run.validation_samples; at += micro) {
+      const int64_t count = std::min(micro, options.recipe.run.validation_samples - at);
       validation.emplace_back();
       if (!parallel.Owns(validation.size() - 1)) continue;
       validation.back() =
@@ -104,7 +103,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
     return Report(SumOverProcesses(total, parallel.processes()));
   };
 
-  return RunLoop(stage, MakeLoopOptions(options, stage.name), stop);
+  return RunLoop(stage, {options.directory, options.recipe, options.parallel.peak_gflops}, stop);
 }
 
 }  // namespace mobilevlm::train

@@ -8,7 +8,7 @@
 
 namespace mobilevlm::train {
 
-// Writes options.directory + "/tower/checkpoint.pt"; its tensors "model:tower.*" are the tower.
+// Writes options.directory + "/tower"; the weights "tower.*" are the tower.
 Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, const StageOptions& options,
                            StopSignal& stop);
 

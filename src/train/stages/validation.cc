@@ -18,11 +18,13 @@ ValidationSet MakeValidationSet(const world::World& world, const WorldText& text
                                 uint64_t seed) {
   ValidationSet set;
   for (const std::string& name : world::Kinds()) {
-    ValidationSet::Kind kind{name, {}, {}};
+    ValidationSet::Kind kind{name, {}, {}, {}};
     for (int64_t i = 0; i < count; ++i) {
       Random random = Random::Stream(seed + set.kinds.size(), static_cast<uint64_t>(i));
       kind.scenes.push_back(world.MakeScene(world::Split::kValidation, name, static_cast<uint64_t>(i)));
-      kind.samples.push_back(text.Single(kind.scenes.back(), name, random));
+      const world::Question question = world.Ask(kind.scenes.back(), name, random);
+      kind.samples.push_back(text.Single(question));
+      kind.questions.push_back(question.question);
     }
     set.kinds.push_back(std::move(kind));
   }

@@ -18,6 +18,7 @@ struct ValidationSet {
     std::string name;
     std::vector<world::Scene> scenes;
     std::vector<TokenSample> samples;
+    std::vector<std::string> questions;
   };
   std::vector<Kind> kinds;
 };

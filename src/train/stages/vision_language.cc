@@ -1,32 +1,14 @@
 #include "train/stages/vision_language.h"
 
+#include "image/png_write.h"
 #include "train/checkpoint.h"
 #include "train/data/feature_cache.h"
+#include "train/stages/predict.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
 
 namespace mobilevlm::train {
 namespace {
-
-Status LoadFrom(torch::nn::Module& module, const std::string& path, const std::string& prefix) {
-  MVLM_ASSIGN(const Checkpoint checkpoint, ReadCheckpoint(path));
-  if (auto status = LoadModule(module, checkpoint.tensors, prefix); !status) {
-    return Context(status.error(), "{}", path);
-  }
-  return {};
-}
-
-// The decoder at one learning rate, the projector at another. The cells' places were learned before.
-std::vector<ParameterGroup> Groups(const MobileVlmImpl& model, double decoder_rate, double projector_rate,
-                                   double weight_decay) {
-  ParameterGroup decoder{{}, decoder_rate, weight_decay}, projector{{}, projector_rate, weight_decay};
-  for (const auto& item : model.named_parameters()) {
-    if (item.key() == "cell_places") continue;
-    const bool in_projector = item.key().starts_with("model.mm_projector.");
-    (in_projector ? projector : decoder).parameters.emplace_back(item.key(), item.value());
-  }
-  return {decoder, projector};
-}
 
 // Everything both stages need besides the model.
 struct Pictures {
@@ -38,13 +20,16 @@ struct Pictures {
 };
 
 Status Prepare(const world::World& world, const MiniConfig& config, const StageOptions& options,
-               const TextOptions& text_options, const WorldText& text, DataParallel& parallel,
-               StopSignal& stop, Pictures& pictures) {
+               const WorldText& text, DataParallel& parallel, StopSignal& stop, Pictures& pictures) {
   pictures.tower = ClipVisionTower(config.vision);
-  MVLM_TRY(LoadFrom(*pictures.tower, options.directory + "/tower/checkpoint.pt", "model:tower."));
+  {
+    MVLM_ASSIGN(const TensorFile weights, ReadStageWeights(options.directory + "/tower"));
+    const Status loaded = LoadModule(*pictures.tower, weights.tensors, "tower.");
+    if (!loaded) return Context(loaded.error(), "{}", weights.file.path());
+  }
   const auto open = [&] {
     return FeatureCache::Open(options.directory + "/features", world, config.image, pictures.tower,
-                              text_options.scenes, parallel, stop);
+                              options.mini().scenes, parallel, stop);
   };
   const auto compute_missing = [&]() -> Status {
     MVLM_TRY(open());
@@ -52,7 +37,7 @@ Status Prepare(const world::World& world, const MiniConfig& config, const StageO
   };
   MVLM_TRY(parallel.processes().OncePerMachine(compute_missing));
   MVLM_ASSIGN(pictures.cache, open());
-  pictures.validation = MakeValidationSet(world, text, text_options.questions_per_kind, options.seed);
+  pictures.validation = MakeValidationSet(world, text, options.mini().questions_per_kind, options.seed());
   for (const ValidationSet::Kind& kind : pictures.validation.kinds) {
     pictures.features.push_back(
         EncodeScenes(world, config.image, pictures.tower, kind.scenes, parallel).to(torch::kHalf));
@@ -78,81 +63,109 @@ nlohmann::json Validate(MobileVlm& model, const Pictures& pictures, int visual, 
   return report;
 }
 
+// Answers to the first question of each kind, with their pictures.
+std::vector<SamplePrediction> Predict(MobileVlm& model, const world::World& world, const Tokenizer& tokenizer,
+                                      const Pictures& pictures, int64_t most) {
+  std::vector<SamplePrediction> samples;
+  for (size_t k = 0; k < pictures.validation.kinds.size() && static_cast<int64_t>(k) < most; ++k) {
+    const ValidationSet::Kind& kind = pictures.validation.kinds[k];
+    const Answered answered = AnswerSample(*model, tokenizer, kind.samples[0],
+                                           pictures.features[k].slice(0, 0, 1).to(torch::kFloat32));
+    const auto png = EncodePng(world.Render(kind.scenes[0]).picture);
+    samples.push_back({kind.questions[0], answered.wanted, answered.found, png.value_or("")});
+  }
+  return samples;
+}
+
 using MakeSample = std::function<TokenSample(const world::Scene& scene, Random& random)>;
 
-struct Recipe {
-  std::string name;
-  std::string from;  // checkpoint of the weights to start with, relative to the run's directory
-  bool aligns;       // that checkpoint has no projector yet; the cells' words are shown beside the features
-  double projector_rate;
+struct Plan {
+  std::string from;  // stage of the weights to start with
+  bool aligns;       // that stage has no projector yet; the cells' words are shown beside the features
+  MakeSample make;
 };
 
-Result<LoopEnd> Train(const Recipe& recipe, const world::World& world, const WorldText& text,
-                      const LlmConfig& llm, const MiniConfig& config, const StageOptions& options,
-                      const TextOptions& text_options, const MakeSample& make, StopSignal& stop) {
-  torch::manual_seed(options.seed);
+// The model with the weights of the stage before.
+Result<MobileVlm> MakeModel(const Plan& plan, const LlmConfig& llm, const MiniConfig& config,
+                            const StageOptions& options) {
+  MobileVlmConfig sizes;
+  sizes.llm = llm;
+  sizes.projector = config.projector();
+  sizes.cells = plan.aligns ? config.projector().tokens() : 0;
+  sizes.cell_loss = options.mini().cell_loss;
+  sizes.look_loss = options.mini().look_loss;
+  MobileVlm model(sizes);
+  MVLM_ASSIGN(TensorFile start, ReadStageWeights(options.directory + "/" + plan.from));
+  if (plan.aligns) {
+    start.tensors.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
+    for (auto& item : model->named_parameters()) {
+      if (item.key() == "cell_places") item.value().requires_grad_(false);  // learned before
+    }
+  }
+  if (auto status = LoadModule(*model, start.tensors, ""); !status) {
+    return Context(status.error(), "{}", start.file.path());
+  }
+  return model;
+}
+
+Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokenizer& tokenizer,
+                      const WorldText& text, const MiniConfig& config, const StageOptions& options,
+                      StopSignal& stop) {
+  torch::manual_seed(options.seed());
   DataParallel parallel(options.parallel);
-  MobileVlm model(MobileVlmConfig{.llm = llm,
-                                  .projector = config.projector(),
-                                  .vision = std::nullopt,
-                                  .cells = recipe.aligns ? text.visual() : 0,
-                                  .cell_loss = text_options.cell_loss,
-                                  .look_loss = text_options.look_loss});
-  MVLM_ASSIGN(const Checkpoint start, ReadCheckpoint(options.directory + "/" + recipe.from));
-  NamedTensors weights = WithoutPrefix(start.tensors, "model:");
-  if (recipe.aligns) weights.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
-  if (auto status = LoadModule(*model, weights, ""); !status)
-    return Context(status.error(), "{}", recipe.from);
-  Optimizer optimizer(Groups(*model, options.learning_rate, recipe.projector_rate, options.weight_decay),
-                      parallel.processes(), parallel.sharing());
+  MVLM_ASSIGN(MobileVlm model, MakeModel(plan, config.LlmWith(tokenizer), config, options));
+  const Recipe::Optimizer& adam = options.recipe.optimizer;
+  Optimizer optimizer(MakeGroups(*model, adam), AdamOptions::Of(adam), parallel.processes(),
+                      parallel.sharing());
 
   Pictures pictures;
-  MVLM_TRY(Prepare(world, config, options, text_options, text, parallel, stop, pictures));
-  const auto items = [&](int64_t step) {
+  MVLM_TRY(Prepare(world, config, options, text, parallel, stop, pictures));
+  TextStage stage;
+  stage.visual = text.visual();
+  stage.items = [&](int64_t step) {
     std::vector<TextItem> result;
-    for (int64_t i = 0; i < options.batch; ++i) {
-      Random random = Random::Stream(options.seed, static_cast<uint64_t>(step * options.batch + i));
+    for (int64_t i = 0; i < options.schedule().batch; ++i) {
+      Random random =
+          Random::Stream(options.seed(), static_cast<uint64_t>(step * options.schedule().batch + i));
       TextItem item;
       item.scene = static_cast<int64_t>(random.Below(static_cast<uint64_t>(pictures.cache->scenes())));
       const world::Scene scene = world.MakeScene(world::Split::kTrain, static_cast<uint64_t>(item.scene));
-      item.sample = make(scene, random);
-      if (recipe.aligns) item.cells = text.Cells(scene);
+      item.sample = plan.make(scene, random);
+      if (plan.aligns) item.cells = text.Cells(scene);
       result.push_back(std::move(item));
     }
     return result;
   };
-  const FillVisual fill = [&](std::span<const TextItem> part, MicroBatch& batch) {
+  stage.fill = [&](std::span<const TextItem> part, MicroBatch& batch) {
     std::vector<int64_t> scenes;
     for (const TextItem& item : part) scenes.push_back(item.scene);
     batch.features = pictures.cache->Gather(scenes);
-    if (recipe.aligns) FillCells(part, batch);
+    if (plan.aligns) FillCells(part, batch);
   };
-  const auto validate = [&] { return Validate(model, pictures, text.visual(), parallel); };
-  return RunTextStage(recipe.name, model, optimizer, options, text.visual(), items, fill, validate, parallel,
-                      stop);
+  stage.validate = [&] { return Validate(model, pictures, text.visual(), parallel); };
+  stage.predict = [&] { return Predict(model, world, tokenizer, pictures, options.recipe.run.samples); };
+  return RunTextStage(model, optimizer, options, stage, parallel, stop);
 }
 
 }  // namespace
 
 Result<LoopEnd> TrainAlign(const world::World& world, const Tokenizer& tokenizer, const MiniConfig& config,
-                           const StageOptions& options, const TextOptions& text_options, StopSignal& stop) {
-  const LlmConfig llm = config.LlmWith(tokenizer);
-  const WorldText text(world, tokenizer, config.projector().tokens(), llm.context, text_options.kind_weights);
-  const MakeSample caption = [&](const world::Scene& scene, Random&) { return text.Caption(scene); };
-  const Recipe recipe{"align", "language/checkpoint.pt", true, text_options.projector_rate};
-  return Train(recipe, world, text, llm, config, options, text_options, caption, stop);
+                           const StageOptions& options, StopSignal& stop) {
+  const WorldText text(world, tokenizer, config.projector().tokens(), config.llm.context,
+                       options.mini().kind_weights);
+  const Plan plan{"language", true, [&](const world::Scene& scene, Random&) { return text.Caption(scene); }};
+  return Train(plan, world, tokenizer, text, config, options, stop);
 }
 
 Result<LoopEnd> TrainMultitask(const world::World& world, const Tokenizer& tokenizer,
-                               const MiniConfig& config, const StageOptions& options,
-                               const TextOptions& text_options, StopSignal& stop) {
-  const LlmConfig llm = config.LlmWith(tokenizer);
-  const WorldText text(world, tokenizer, config.projector().tokens(), llm.context, text_options.kind_weights);
-  const MakeSample dialogue = [&](const world::Scene& scene, Random& random) {
-    return text.Asked(scene, text_options.most_rounds, text_options.dialogue_share, random);
-  };
-  const Recipe recipe{"multitask", "align/checkpoint.pt", false, options.learning_rate};
-  return Train(recipe, world, text, llm, config, options, text_options, dialogue, stop);
+                               const MiniConfig& config, const StageOptions& options, StopSignal& stop) {
+  const WorldText text(world, tokenizer, config.projector().tokens(), config.llm.context,
+                       options.mini().kind_weights);
+  const Recipe::Mini& mini = options.mini();
+  const Plan plan{"align", false, [&](const world::Scene& scene, Random& random) {
+                    return text.Asked(scene, static_cast<int>(mini.most_rounds), mini.dialogue_share, random);
+                  }};
+  return Train(plan, world, tokenizer, text, config, options, stop);
 }
 
 }  // namespace mobilevlm::train

@@ -1,8 +1,8 @@
 // Stages 1 and 2 of the paper at mini scale, on cached features of the frozen tower.
 //
 // align:     captions, plain template; projector at its own learning rate, whole decoder trained.
-// multitask: questions of all kinds, v1 template, up to `most_rounds` of them a scene; projector and decoder
-// trained.
+// multitask: questions of all kinds, v1 template, up to [mini] most_rounds of them a scene; projector and
+// decoder trained.
 #pragma once
 
 #include "base/result.h"
@@ -15,11 +15,10 @@ namespace mobilevlm::train {
 
 // Starts from directory/tower and directory/language, writes directory/align.
 Result<LoopEnd> TrainAlign(const world::World& world, const Tokenizer& tokenizer, const MiniConfig& config,
-                           const StageOptions& options, const TextOptions& text_options, StopSignal& stop);
+                           const StageOptions& options, StopSignal& stop);
 
 // Starts from directory/tower and directory/align, writes directory/multitask.
 Result<LoopEnd> TrainMultitask(const world::World& world, const Tokenizer& tokenizer,
-                               const MiniConfig& config, const StageOptions& options,
-                               const TextOptions& text_options, StopSignal& stop);
+                               const MiniConfig& config, const StageOptions& options, StopSignal& stop);
 
 }  // namespace mobilevlm::train

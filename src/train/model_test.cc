@@ -1,0 +1,302 @@
+// What moves and what stands still, LoRA, narrow weights, recomputed segments, and AdamW against torch's.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "checkpoint/hf_directory.h"
+#include "train/adapter.h"
+#include "train/checkpoint.h"
+#include "train/modules/functional.h"
+#include "train/optim.h"
+#include "train/recipe/read_recipe.h"
+#include "train/start_model.h"
+#include "train/test_support.h"
+
+namespace mobilevlm::train {
+namespace {
+
+const std::string kSource = MOBILEVLM_SOURCE_DIR;
+const std::string kNano = kSource + "/tests/golden/nano-ldpv2/hf";
+
+Recipe Shipped(const std::string& name, std::vector<std::string> overrides = {}) {
+  overrides.insert(overrides.begin(),
+                   {"model.start=" + kNano, "data.annotations=none.json", "model.weights=float32"});
+  auto recipe = ReadRecipe(fmt::format("{}/configs/{}.toml", kSource, name), overrides);
+  MVLM_CHECK(recipe.has_value(), "{}", recipe.error().message);
+  return std::move(*recipe);
+}
+
+StartModel Load(const Recipe& recipe) {
+  auto start = LoadStartModel(recipe);
+  MVLM_CHECK(start.has_value(), "{}", start.error().message);
+  return std::move(*start);
+}
+
+// One sequence with a picture; random ids.
+MicroBatch Batch(const MobileVlmImpl& model, uint64_t seed) {
+  torch::manual_seed(seed);
+  const MobileVlmConfig& config = model.config();
+  const int visual = config.projector ? config.projector->tokens() : 0;
+  TokenSample sample{.ids = std::vector<int>(static_cast<size_t>(visual) + 20, 0)};
+  if (visual > 0) sample.image_starts = {3};
+  for (size_t i = 0; i < sample.ids.size(); ++i) sample.ids[i] = 5 + static_cast<int>(i * 37 % 600);
+  sample.supervised.assign(sample.ids.size(), 0);
+  std::fill(sample.supervised.end() - 10, sample.supervised.end(), 1);
+  MicroBatch batch;
+  batch.text = Collate(std::vector{sample}, visual);
+  if (config.vision) batch.features = torch::randn({1, config.vision->patches(), config.vision->hidden});
+  return batch;
+}
+
+// Parameter by parameter: after a step exactly those have changed that the stage trains.
+struct Frozen {
+  std::string recipe;
+  bool tower, projector, language, factors;  // what moves
+};
+class FreezeTest : public testing::TestWithParam<Frozen> {};
+
+TEST_P(FreezeTest, ExactlyTheStagesParametersMove) {
+  const Frozen& wanted = GetParam();
+  Recipe recipe = Shipped(wanted.recipe);
+  recipe.model.projector.clear();  // keep the nano model's own
+  StartModel start = Load(recipe);
+  std::map<std::string, torch::Tensor> before;
+  for (const auto& item : start.model->named_parameters()) before[item.key()] = item.value().detach().clone();
+  Optimizer optimizer(MakeGroups(*start.model, recipe.optimizer));
+  DataParallel parallel(1, false);
+  // Twice, because B = 0 keeps A's gradient at zero in the first step.
+  for (int step = 0; step < 2; ++step) {
+    parallel.Step(optimizer.gradients(), 1,
+                  [&](size_t) { return start.model->Loss(Batch(*start.model, 7)); });
+    optimizer.Step(1.0, 0.0);
+  }
+  int seen = 0;
+  for (const auto& item : start.model->named_parameters()) {
+    const std::string& name = item.key();
+    const bool factor = name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight");
+    const bool moves = name.starts_with("model.vision_tower.")   ? wanted.tower
+                       : name.starts_with("model.mm_projector.") ? wanted.projector
+                       : factor                                  ? wanted.factors
+                                                                 : wanted.language;
+    EXPECT_EQ(item.value().requires_grad(), moves) << name;
+    EXPECT_EQ(!torch::equal(before.at(name), item.value()), moves) << name;
+    ++seen;
+  }
+  EXPECT_GT(seen, 60);
+  EXPECT_EQ(start.model->named_parameters().contains("model.layers.1.mlp.down_proj.lora_B.weight"),
+            wanted.factors);
+  EXPECT_FALSE(start.model->named_parameters().contains("lm_head.lora_A.weight"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, FreezeTest,
+                         testing::Values(Frozen{"pretrain", false, true, true, false},
+                                         Frozen{"multitask", false, true, true, false},
+                                         Frozen{"lora", false, true, false, true},
+                                         Frozen{"v1-pretrain", false, true, false, false},
+                                         Frozen{"v1-finetune", false, true, true, false},
+                                         Frozen{"mobilellama-sft", false, false, true, false}),
+                         [](const auto& test) {
+                           std::string name = test.param.recipe;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Groups, ProjectorHasItsRateAndVectorsHaveNoDecay) {
+  Recipe recipe = Shipped("pretrain", {"optimizer.weight_decay=0.1"});
+  recipe.model.projector.clear();
+  const StartModel start = Load(recipe);
+  const auto groups = MakeGroups(*start.model, recipe.optimizer);
+  ASSERT_EQ(groups.size(), 4u);
+  size_t parameters = 0;
+  for (const ParameterGroup& group : groups) {
+    for (const auto& [name, tensor] : group.parameters) {
+      EXPECT_EQ(group.learning_rate, name.starts_with("model.mm_projector.") ? 1e-3 : 2e-5) << name;
+      EXPECT_EQ(group.weight_decay,
+                name.ends_with("bias") || name.find("norm") != std::string::npos ? 0.0 : 0.1)
+          << name;
+      ++parameters;
+    }
+  }
+  EXPECT_EQ(parameters, TrainedTensors(*start.model, "").size());
+}
+
+TEST(Optimizer, StepsAsTorchsAdamWToTheBit) {
+  torch::manual_seed(3);
+  torch::nn::Linear ours(7, 5), theirs(7, 5);
+  {
+    const torch::NoGradGuard no_gradients;
+    theirs->weight.copy_(ours->weight);
+    theirs->bias.copy_(ours->bias);
+  }
+  Optimizer optimizer({ParameterGroup{{{"w", ours->weight}, {"b", ours->bias}}, 0.01, 0.1}},
+                      AdamOptions{0.9, 0.98, 1e-8});
+  torch::optim::AdamW reference(theirs->parameters(),
+                                torch::optim::AdamWOptions(0.01).betas({0.9, 0.98}).weight_decay(0.1));
+  for (int step = 0; step < 5; ++step) {
+    const torch::Tensor x = torch::randn({4, 7});
+    optimizer.gradients().Begin(1);
+    optimizer.gradients().Backward(0, ours(x).square().mean(), 1.0);
+    optimizer.gradients().Finish(1.0);
+    optimizer.Step(1.0, 0.0);
+    reference.zero_grad();
+    theirs(x).square().mean().backward();
+    reference.step();
+    EXPECT_TRUE(torch::equal(ours->weight, theirs->weight)) << step;
+    EXPECT_TRUE(torch::equal(ours->bias, theirs->bias)) << step;
+  }
+}
+
+// Steps smaller than the parameter's last bit are not lost: they add up in the float32 copy.
+TEST(Optimizer, Bfloat16ParametersFollowAFloat32Copy) {
+  torch::Tensor narrow = torch::ones({4}, torch::kBFloat16).requires_grad_();
+  torch::Tensor wide = torch::ones({4}).requires_grad_();
+  Optimizer first({ParameterGroup{{{"p", narrow}}, 1e-4, 0.0}});
+  Optimizer second({ParameterGroup{{{"p", wide}}, 1e-4, 0.0}});
+  for (int step = 0; step < 100; ++step) {
+    for (auto& [optimizer, parameter] : {std::pair{&first, narrow}, {&second, wide}}) {
+      optimizer->gradients().Begin(1);
+      optimizer->gradients().Backward(0, parameter.to(torch::kFloat32).sum(), 1.0);
+      optimizer->gradients().Finish(1.0);
+      optimizer->Step(1.0, 0.0);
+    }
+  }
+  EXPECT_NEAR(wide[0].item<double>(), 0.99, 1e-4);
+  EXPECT_TRUE(torch::equal(narrow, wide.to(torch::kBFloat16)));
+  const NamedTensors state = first.State();
+  ASSERT_TRUE(state.contains("p.master"));
+  EXPECT_TRUE(torch::equal(state.at("p.master"), wide));
+}
+
+TEST(Lora, AFreshAdapterChangesNothingAndATrainedOneMergesToTheSame) {
+  const Recipe recipe = Shipped("lora", {"lora.rank=4", "lora.alpha=8", "model.frozen_weights=float32"});
+  const StartModel base = Load(Shipped("multitask")), tuned = Load(recipe);
+  const MicroBatch batch = Batch(*base.model, 5);
+  const auto logits = [&](const StartModel& start) {
+    const torch::NoGradGuard no_gradients;
+    MobileVlm model = start.model;
+    return model->Logits(model->Hidden(batch.text, model->Visual(batch)));
+  };
+  EXPECT_LT(Difference(logits(base), logits(tuned)), 1e-5);
+
+  MobileVlm model = tuned.model;
+  Optimizer optimizer(MakeGroups(*model, Recipe::Optimizer{.learning_rate = 1e-2}));
+  DataParallel parallel(1, false);
+  for (int step = 0; step < 3; ++step) {
+    parallel.Step(optimizer.gradients(), 1, [&](size_t) { return model->Loss(batch); });
+    optimizer.Step(1.0, 0.0);
+  }
+  const TemporaryDirectory directory;
+  ASSERT_TRUE(WriteTensors(directory.path() + "/" + kAdapterFile, TrainedTensors(*model, kAdapterPrefix))
+                  .has_value());
+  ASSERT_TRUE(WriteAdapterConfig(directory.path(), recipe).has_value());
+
+  // Merged by the reader that `convert --base` uses.
+  const auto merged = HfDirectory::Open(HfSources{.directory = directory.path(), .base = kNano});
+  ASSERT_TRUE(merged.has_value()) << merged.error().message;
+  const torch::NoGradGuard no_gradients;
+  MobileVlm plain = base.model;
+  auto parameters = plain->named_parameters();
+  int pairs = 0;
+  for (const auto& specs : {LlmTensors(merged->config.llm), ProjectorTensors(merged->config.projector)}) {
+    for (const TensorSpec& spec : specs) {
+      const auto source = merged->Require(spec);
+      ASSERT_TRUE(source.has_value()) << source.error().message;
+      torch::Tensor& parameter = parameters[spec.hf_name];
+      const auto count = static_cast<size_t>(parameter.numel());
+      ReadElements(*source->stored, 0, count, parameter.data_ptr<float>());
+      if (source->pair == nullptr) continue;
+      const LoraDelta delta(*source->pair);
+      const auto columns = static_cast<size_t>(parameter.size(1));
+      for (size_t at = 0; at < count; at += columns)
+        delta.AddTo(at, columns, parameter.data_ptr<float>() + at);
+      ++pairs;
+    }
+  }
+  EXPECT_EQ(pairs, 7 * merged->config.llm.layers);
+  EXPECT_GT(Difference(logits(base), logits(Load(Shipped("multitask")))), 0.05) << "nothing was learned";
+  EXPECT_LT(Difference(logits(base), logits(tuned)), 1e-4);
+}
+
+TEST(Lora, NarrowFrozenWeightsStayCloseToTheirValues) {
+  const std::string name = "model.layers.1.mlp.up_proj";
+  const auto matrix = [&](const std::string& type) {
+    const StartModel start = Load(Shipped("lora", {"lora.rank=4", "model.frozen_weights=" + type}));
+    for (const auto& [key, projection] : start.model->projections()) {
+      if (key == name) return projection->Weight().to(torch::kFloat32).detach();
+    }
+    MVLM_CHECK(false, "no {}", name);
+  };
+  const torch::Tensor exact = matrix("float32");
+  EXPECT_TRUE(torch::equal(matrix("bfloat16"), exact.to(torch::kBFloat16).to(torch::kFloat32)));
+  const torch::Tensor step = exact.view({exact.size(0), -1, 32}).abs().amax(2, true) / 127.0;
+  const torch::Tensor error = (matrix("q8_0") - exact).abs().view({exact.size(0), -1, 32});
+  EXPECT_LE((error / step).max().item<double>(), 0.5 + 127.0 / 2048);  // rounding, and the scale's own
+  EXPECT_GT(error.max().item<double>(), 0);
+}
+
+// Gradients with dropout: the second run of a segment draws the same masks.
+TEST(Recomputed, GivesTheSameGradientsToTheBit) {
+  const auto gradients = [](bool recomputed, uint64_t mask) {
+    Recipe recipe = Shipped("lora", {"lora.rank=4"});
+    recipe.model.gradient_checkpointing = recomputed;
+    recipe.lora.dropout = 0.3;
+    const StartModel start = Load(recipe);
+    MobileVlm model = start.model;
+    {
+      const torch::NoGradGuard no_gradients;
+      for (auto& item : model->named_parameters()) {
+        if (item.key().ends_with("lora_B.weight")) item.value().fill_(0.01);
+      }
+    }
+    const DropoutGuard dropout(mask);
+    model->Loss(Batch(*model, 5)).loss.backward();
+    std::map<std::string, torch::Tensor> result;
+    for (const auto& item : model->named_parameters()) {
+      if (item.value().requires_grad()) result[item.key()] = item.value().grad().clone();
+    }
+    return result;
+  };
+  const auto kept = gradients(false, 1), again = gradients(true, 1), other = gradients(true, 2);
+  ASSERT_FALSE(kept.empty());
+  double masks_matter = 0;
+  for (const auto& [name, gradient] : kept) {
+    EXPECT_TRUE(torch::equal(gradient, again.at(name))) << name;
+    masks_matter += Difference(gradient, other.at(name));
+  }
+  EXPECT_GT(masks_matter, 0);
+}
+
+TEST(GroupedHeads, EqualAModelWhoseHeadsAreRepeated) {
+  torch::manual_seed(4);
+  const LlmConfig grouped{.hidden = 32,
+                          .intermediate = 48,
+                          .layers = 1,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .head_dim = 8,
+                          .vocab = 40,
+                          .context = 64,
+                          .rms_eps = 1e-6f};
+  LlmConfig whole = grouped;
+  whole.kv_heads = 4;
+  const auto model = [](const LlmConfig& llm) {
+    MobileVlmConfig sizes;
+    sizes.llm = llm;
+    return MobileVlm(sizes);
+  };
+  MobileVlm few = model(grouped), many = model(whole);
+  const torch::NoGradGuard no_gradients;
+  auto from = few->named_parameters();
+  for (auto& item : many->named_parameters()) {
+    const torch::Tensor& value = from[item.key()];
+    const bool repeated = value.sizes() != item.value().sizes();
+    item.value().copy_(repeated ? value.view({2, 8, 32}).repeat_interleave(2, 0).view({32, 32}) : value);
+  }
+  TokenSample sample{.ids = {1, 5, 9, 13, 2}, .supervised = {0, 0, 0, 0, 0}};
+  const TokenBatch text = Collate(std::vector{sample}, 0);
+  EXPECT_LT(Difference(few->Hidden(text, {}), many->Hidden(text, {})), 1e-5);
+}
+
+}  // namespace
+}  // namespace mobilevlm::train

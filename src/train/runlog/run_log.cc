@@ -1,0 +1,104 @@
+#include "train/runlog/run_log.h"
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/atomic_file.h"
+#include "base/directories.h"
+#include "base/read_file.h"
+#include "base/units.h"
+
+namespace mobilevlm::train {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr uint64_t kLogLimit = 1 << 30;
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void AddScalars(const Json& object, const std::string& prefix,
+                std::vector<std::pair<std::string, double>>& scalars) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_number() && key != "step" && key != "time") {
+      scalars.emplace_back(prefix + key, value.get<double>());
+    }
+    if (value.is_object()) AddScalars(value, prefix + key + "/", scalars);
+  }
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, double>> Scalars(const Json& line) {
+  std::vector<std::pair<std::string, double>> scalars;
+  AddScalars(line, "", scalars);
+  return scalars;
+}
+
+Result<RunLog> RunLog::Open(const std::string& directory, int64_t first_step) {
+  MVLM_TRY(MakeDirectories(directory));
+  const std::string path = directory + "/log.jsonl";
+  if (std::filesystem::exists(path)) {
+    MVLM_ASSIGN(const std::vector<Json> lines, ReadLog(path));
+    std::string kept;
+    for (const Json& line : lines) {
+      if (line["step"].get<int64_t>() <= first_step) kept += fmt::format("{}\n", line.dump());
+    }
+    MVLM_TRY(WriteFileAtomically(path, kept));
+  }
+  MVLM_ASSIGN(EventFile events, EventFile::Create(directory, first_step, Now()));
+  return RunLog(path, std::move(events));
+}
+
+void RunLog::Add(Json line) {
+  line["time"] = Now();
+  std::ofstream file(path_, std::ios::app);
+  file << line.dump() << std::endl;
+  const Status events = events_.Write(line["step"].get<int64_t>(), line["time"].get<double>(), Scalars(line));
+  if ((file && events) || complained_) return;
+  complained_ = true;
+  fmt::print(stderr, "{}\n", events ? fmt::format("{}: cannot write", path_) : events.error().message);
+}
+
+Result<std::vector<Json>> ReadLog(const std::string& path) {
+  MVLM_ASSIGN(const std::string text, ReadFile(path, kLogLimit));
+  std::vector<Json> lines;
+  std::istringstream stream(text);
+  std::string line;
+  for (int number = 1; std::getline(stream, line); ++number) {
+    Json entry = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const bool whole = entry.is_object() && entry.contains("step") && entry["step"].is_number() &&
+                       entry.contains("loss") && entry["loss"].is_number();
+    if (!whole) {
+      if (stream.peek() == EOF && !text.ends_with('\n')) break;
+      return Fail("{}:{}: wanted a JSON object with step and loss", path, number);
+    }
+    lines.push_back(std::move(entry));
+  }
+  return lines;
+}
+
+std::string ProgressLine(const std::string& stage, const Json& line, int64_t steps, double seconds_left) {
+  std::string text = fmt::format("{} step {}/{} loss {:.4f}", stage, line["step"].get<int64_t>(), steps,
+                                 line["loss"].get<double>());
+  if (line.contains("lr")) text += fmt::format(" lr {:.3g}", line["lr"].get<double>());
+  if (line.contains("tokens_per_second")) {
+    text += fmt::format(" {:.0f} tokens/s", line["tokens_per_second"].get<double>());
+  } else if (line.contains("samples_per_second")) {
+    text += fmt::format(" {:.1f} samples/s", line["samples_per_second"].get<double>());
+  }
+  if (line.contains("flop_utilisation")) {
+    text +=
+        fmt::format(", {:.0f} GFLOP/s ({:.0f} % of the float32 peak)",
+                    line["gflops_per_second"].get<double>(), 100 * line["flop_utilisation"].get<double>());
+  }
+  text += fmt::format(", {} left", FormatDuration(seconds_left));
+  if (line.contains("validation")) text += fmt::format(" {}", line["validation"].dump());
+  return text;
+}
+
+}  // namespace mobilevlm::train

@@ -1,0 +1,170 @@
+#include "train/runlog/svg_chart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace mobilevlm::train {
+namespace {
+
+// The drawing's units; the page scales it to its column.
+constexpr double kWidth = 420, kHeight = 230, kLeft = 46, kRight = 10, kTop = 8, kBottom = 24;
+constexpr size_t kColours = 10;
+constexpr size_t kMostPoints = 600;  // per line: more cannot be seen
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
+
+  void Add(double value) { low = std::min(low, value), high = std::max(high, value); }
+  bool empty() const { return low > high; }
+  void Widen() {
+    if (empty()) low = 0, high = 1;
+    if (low == high) low -= std::abs(low) * 0.1 + 1e-9, high += std::abs(high) * 0.1 + 1e-9;
+  }
+};
+
+// Multiples of 1, 2 or 5 times a power of ten.
+std::vector<double> Ticks(const Range& range) {
+  constexpr int kMost = 6;
+  const double raw = (range.high - range.low) / kMost, power = std::pow(10.0, std::floor(std::log10(raw)));
+  const double step = power * (raw / power <= 1 ? 1 : raw / power <= 2 ? 2 : raw / power <= 5 ? 5 : 10);
+  std::vector<double> ticks;
+  for (double i = std::ceil(range.low / step - 1e-9); i * step <= range.high + 1e-9 * step; ++i) {
+    ticks.push_back(i * step);
+  }
+  return ticks;
+}
+
+// The same for a range of decimal logarithms: 1, 2, 5, 10, ... where it spans enough, else as above.
+std::vector<double> LogTicks(const Range& range) {
+  std::vector<double> ticks;
+  for (double decade = std::floor(range.low); decade <= range.high; ++decade) {
+    for (const double digit : {0.0, std::log10(2.0), std::log10(5.0)}) {
+      const double tick = decade + digit;
+      const bool crowded = range.high - range.low > 3 && digit != 0.0;
+      if (tick >= range.low && tick <= range.high && !crowded) ticks.push_back(tick);
+    }
+  }
+  if (ticks.size() >= 3) return ticks;
+  ticks.clear();
+  for (const double value : Ticks({std::pow(10.0, range.low), std::pow(10.0, range.high)})) {
+    ticks.push_back(std::log10(value));
+  }
+  return ticks;
+}
+
+std::string Number(double value) {
+  const double size = std::abs(value);
+  if (size >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
+  if (size >= 1e3) return fmt::format("{:.4g}k", value / 1e3);
+  return fmt::format("{:.4g}", size < 1e-12 ? 0.0 : value);
+}
+
+class Plotter {
+ public:
+  explicit Plotter(const Chart& chart) : chart_(chart) {
+    for (const ChartSeries& series : chart.series) {
+      for (size_t i = 0; i < series.x.size(); ++i) {
+        if (!Drawn(series.y[i])) continue;
+        x_.Add(series.x[i]);
+        y_.Add(Scaled(series.y[i]));
+      }
+    }
+    if (chart.from_zero && !chart.log_y) y_.Add(0);
+    x_.Widen();
+    y_.Widen();
+  }
+
+  std::string Axes() const {
+    std::string svg;
+    for (const double tick : chart_.log_y ? LogTicks(y_) : Ticks(y_)) {
+      const std::string label = chart_.log_y ? Number(std::pow(10.0, tick)) : Number(tick);
+      svg += fmt::format(
+          "<line class=grid x1={0:.1f} x2={1:.1f} y1={2:.1f} y2={2:.1f} />"
+          "<text x={3:.1f} y={4:.1f} text-anchor=end>{5}</text>",
+          kLeft, kWidth - kRight, Y(tick), kLeft - 5, Y(tick) + 4, label);
+    }
+    for (const double tick : Ticks(x_)) {
+      svg += fmt::format("<text x={:.1f} y={:.1f} text-anchor=middle>{}</text>", X(tick), kHeight - 7,
+                         Number(tick));
+    }
+    return svg;
+  }
+
+  std::string Line(const ChartSeries& series, size_t colour) const {
+    std::string points;
+    size_t drawn = 0;
+    const size_t stride = std::max<size_t>(1, series.x.size() / kMostPoints);
+    for (size_t i = 0; i < series.x.size(); i += (i + stride < series.x.size() ? stride : 1)) {
+      if (!Drawn(series.y[i])) continue;
+      points += fmt::format("{:.1f},{:.1f} ", X(series.x[i]), Y(Scaled(series.y[i])));
+      ++drawn;
+    }
+    if (drawn == 0) return "";
+    const std::string tag = drawn > 1 ? "polyline" : "circle";
+    if (drawn > 1) return fmt::format("<polyline class=c{} points=\"{}\" />", colour % kColours, points);
+    const size_t comma = points.find(',');
+    return fmt::format("<circle class=c{} cx={} cy={} r=2.5 />", colour % kColours, points.substr(0, comma),
+                       points.substr(comma + 1, points.size() - comma - 2));
+  }
+
+ private:
+  bool Drawn(double y) const { return std::isfinite(y) && (!chart_.log_y || y > 0); }
+  double Scaled(double y) const { return chart_.log_y ? std::log10(y) : y; }
+  double X(double x) const { return kLeft + (x - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight); }
+  double Y(double y) const {
+    return kHeight - kBottom - (y - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom);
+  }
+
+  const Chart& chart_;
+  Range x_, y_;
+};
+
+}  // namespace
+
+std::string EscapeHtml(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+std::string ChartHtml(const Chart& chart) {
+  const Plotter plotter(chart);
+  std::string html = fmt::format(
+      "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" role=img aria-label=\"{}\">{}",
+      EscapeHtml(chart.title), kWidth, kHeight, EscapeHtml(chart.title), plotter.Axes());
+  std::string legend;
+  for (size_t i = 0; i < chart.series.size(); ++i) {
+    html += plotter.Line(chart.series[i], i);
+    if (chart.series.size() < 2 || chart.series[i].y.empty()) continue;
+    legend += fmt::format("<span class=c{}>{} <b>{}</b></span>", i % kColours,
+                          EscapeHtml(chart.series[i].name), Number(chart.series[i].y.back()));
+  }
+  html += "</svg>";
+  if (!legend.empty()) html += fmt::format("<div class=legend>{}</div>", legend);
+  return html + "</figure>\n";
+}
+
+}  // namespace mobilevlm::train

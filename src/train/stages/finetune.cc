@@ -1,0 +1,197 @@
+#include "train/stages/finetune.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/random.h"
+#include "image/png_write.h"
+#include "train/adapter.h"
+#include "train/checkpoint.h"
+#include "train/data/annotated_batches.h"
+#include "train/export_hf.h"
+#include "train/prefetch.h"
+#include "train/stages/predict.h"
+#include "train/start_model.h"
+
+namespace mobilevlm::train {
+namespace {
+
+// From here on one micro-batch at a time uses all threads inside its products; smaller models are faster with
+// a micro-batch per thread, and have the memory for it.
+constexpr int64_t kLargeModel = 100'000'000;
+
+constexpr const char* kProjectorFile = "mm_projector.safetensors";
+
+int64_t Parameters(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const torch::Tensor& parameter : module.parameters()) count += parameter.numel();
+  return count;
+}
+
+SavedWeights HowToSave(const Recipe& recipe, const StartModel& start) {
+  if (recipe.lora.rank > 0) {
+    return {.file = kAdapterFile,
+            .prefix = kAdapterPrefix,
+            .trained_only = true,
+            .describe = [&recipe](const std::string& path) { return WriteAdapterConfig(path, recipe); }};
+  }
+  if (!IsTrained(recipe, "model.norm.weight")) return {.file = kProjectorFile, .trained_only = true};
+  const DType type = recipe.model.weights == "bfloat16" ? DType::kBF16 : DType::kF32;
+  return {.describe = [&start, type](const std::string& path) {
+    return WriteHfConfig(path, start.config, start.tokenizer_model, type);
+  }};
+}
+
+// Sums over this process's held-back micro-batches.
+struct Validation {
+  double loss = 0, right = 0, tokens = 0;
+};
+
+class FinetuneRun {
+ public:
+  FinetuneRun(const Recipe& recipe, const std::string& run_directory, StartModel start, Tokenizer tokenizer,
+              const ParallelOptions& parallel)
+      : recipe_(recipe),
+        run_directory_(run_directory),
+        start_(std::move(start)),
+        tokenizer_(std::move(tokenizer)),
+        peak_gflops_(parallel.peak_gflops),
+        large_(Parameters(*start_.model) > kLargeModel || recipe.model.gradient_checkpointing),
+        parallel_(Threads(parallel)),
+        optimizer_(MakeGroups(*start_.model, recipe.optimizer), AdamOptions::Of(recipe.optimizer),
+                   parallel_.processes(), parallel_.sharing()) {
+    if (large_)
+      at::set_num_threads(parallel.threads > 0 ? parallel.threads
+                                               : parallel_.processes().threads_per_process());
+  }
+
+  Result<LoopEnd> Run(StopSignal& stop) {
+    const MobileVlmConfig& sizes = start_.model->config();
+    const int longest = sizes.positions > 0 ? sizes.positions : sizes.llm.context;
+    MVLM_ASSIGN(AnnotatedBatches batches,
+                AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest));
+    batches_ = std::make_unique<AnnotatedBatches>(std::move(batches));
+    if (recipe_.schedule.steps == 0) {
+      recipe_.schedule.steps = recipe_.schedule.epochs * batches_->steps_per_epoch();
+    }
+    LoopStage stage;
+    stage.module = start_.model.get();
+    stage.optimizer = &optimizer_;
+    stage.parallel = &parallel_;
+    stage.saved = HowToSave(recipe_, start_);
+    stage.data_fingerprint = batches_->Fingerprint();
+    stage.part_names = {"token_accuracy"};
+    stage.start = [this](int64_t first) { StartLoading(first); };
+    stage.step = [this](int64_t step) { return Step(step); };
+    if (batches_->held_back() > 0) stage.validate = [this] { return Validate(); };
+    if (recipe_.run.samples > 0) stage.predict = [this] { return Predict(); };
+    stage.take_tokens = [this] { return std::exchange(tokens_, 0); };
+    stage.take_waited = [this] { return steps_->TakeWaitedSeconds(); };
+    MVLM_ASSIGN(const LoopEnd end, RunLoop(stage, {run_directory_, recipe_, peak_gflops_}, stop));
+    MVLM_TRY(ReportSkipped());
+    return end;
+  }
+
+ private:
+  ParallelOptions Threads(ParallelOptions parallel) const {
+    if (large_) parallel.threads = 1;
+    return parallel;
+  }
+
+  void StartLoading(int64_t first) {
+    const int loaders = static_cast<int>(recipe_.data.loaders);
+    steps_ = std::make_unique<Prefetcher<std::vector<MicroBatch>>>(
+        first, recipe_.schedule.steps, loaders, loaders + 1, [this](int64_t step) {
+          return batches_->Step(step, [this](size_t micro_batch) { return parallel_.Owns(micro_batch); });
+        });
+  }
+
+  // The tower stands still, so its features are no part of the graph.
+  void SeePictures(MicroBatch& batch) {
+    if (!batch.pixels.defined() || batch.features.defined()) return;
+    const torch::NoGradGuard no_gradients;
+    batch.features = start_.model->tower()->forward(batch.pixels);
+    batch.pixels.reset();
+  }
+
+  StepLoss Step(int64_t step) {
+    std::vector<MicroBatch> batches = steps_->Next();
+    for (const MicroBatch& batch : batches) tokens_ += batch.text.used;
+    return parallel_.Step(optimizer_.gradients(), batches.size(), [&](size_t i) {
+      Random masks = Random::Stream(static_cast<uint64_t>(recipe_.run.seed),
+                                    static_cast<uint64_t>(step) * batches.size() + i);
+      const DropoutGuard dropout(masks.Next());
+      SeePictures(batches[i]);
+      MicroLoss loss = start_.model->Loss(batches[i]);
+      batches[i] = {};
+      return loss;
+    });
+  }
+
+  nlohmann::json Validate() {
+    const auto most = static_cast<size_t>(recipe_.run.validation_samples);
+    if (examples_.empty()) examples_ = batches_->Examples(most);
+    std::vector<Validation> parts(examples_.size());
+    parallel_.ForEachOwned(examples_.size(), [&](size_t i) {
+      MicroBatch batch = batches_->Collated({examples_[i]});
+      SeePictures(batch);
+      const MicroLoss loss = start_.model->Loss(batch);
+      parts[i] = {loss.loss.item<double>() * loss.weight, loss.parts.at(0) * loss.weight, loss.weight};
+    });
+    std::vector<double> sums(3);
+    for (const Validation& part : parts) {
+      sums[0] += part.loss;
+      sums[1] += part.right;
+      sums[2] += part.tokens;
+    }
+    parallel_.processes().Sum(sums);
+    return {{"loss", sums[0] / sums[2]}, {"token_accuracy", sums[1] / sums[2]}};
+  }
+
+  std::vector<SamplePrediction> Predict() {
+    std::vector<SamplePrediction> predictions;
+    for (const PreparedSample& sample : batches_->Examples(static_cast<size_t>(recipe_.run.samples))) {
+      MicroBatch batch = batches_->Collated({sample});
+      SeePictures(batch);
+      const Answered answered = AnswerSample(*start_.model, tokenizer_, sample.tokens, batch.features);
+      std::string png;
+      if (!sample.pictures.empty()) png = EncodePng(sample.pictures[0]).value_or("");
+      predictions.push_back({sample.question, answered.wanted, answered.found, std::move(png)});
+    }
+    return predictions;
+  }
+
+  Status ReportSkipped() const {
+    const data::SkipList& skipped = batches_->skipped();
+    if (skipped.skipped() == 0) return {};
+    const std::string path = run_directory_ + "/" + recipe_.stage + "/skipped.txt";
+    fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, skipped.skipped(),
+               path);
+    return skipped.Write(path);
+  }
+
+  Recipe recipe_;
+  const std::string run_directory_;
+  StartModel start_;
+  Tokenizer tokenizer_;
+  const double peak_gflops_;
+  const bool large_;
+  DataParallel parallel_;
+  Optimizer optimizer_;
+  std::unique_ptr<AnnotatedBatches> batches_;
+  std::unique_ptr<Prefetcher<std::vector<MicroBatch>>> steps_;
+  std::vector<PreparedSample> examples_;
+  int64_t tokens_ = 0;  // since the last log line
+};
+
+}  // namespace
+
+Result<LoopEnd> Finetune(const Recipe& recipe, const std::string& run_directory,
+                         const ParallelOptions& parallel, StopSignal& stop) {
+  MVLM_ASSIGN(StartModel start, LoadStartModel(recipe));
+  MVLM_ASSIGN(Tokenizer tokenizer, MakeTokenizer(start.tokenizer_model, recipe.model.start));
+  FinetuneRun run(recipe, run_directory, std::move(start), std::move(tokenizer), parallel);
+  return run.Run(stop);
+}
+
+}  // namespace mobilevlm::train
