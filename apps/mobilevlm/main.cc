@@ -34,6 +34,9 @@ int Main(int argc, char** argv) {
   AddImatrixCommand(app, status);
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
+#if defined(MOBILEVLM_SERVE)
+  AddServeCommand(app, status);
+#endif
 #if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
   AddWorldCommand(app, status);

@@ -40,7 +40,8 @@ int ApiKeys::Match(std::string_view authorization) const {
   const Digest digest = Hash(Trim(bearer ? authorization.substr(kScheme.size()) : ""));
   int match = -1;
   for (size_t i = 0; i < digests_.size(); ++i) {  // all of them, whatever was found
-    if (CRYPTO_memcmp(digest.data(), digests_[i].data(), digest.size()) == 0 && bearer) match = static_cast<int>(i);
+    if (CRYPTO_memcmp(digest.data(), digests_[i].data(), digest.size()) == 0 && bearer)
+      match = static_cast<int>(i);
   }
   return match;
 }

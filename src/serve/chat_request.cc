@@ -9,11 +9,11 @@
 #include "base/json_depth.h"
 
 // Returns the refusal to the caller, or assigns.
-#define SERVE_TRY(target, expression)                                                       \
-  do {                                                                                      \
-    auto serve_result = (expression);                                                       \
+#define SERVE_TRY(target, expression)                                                      \
+  do {                                                                                     \
+    auto serve_result = (expression);                                                      \
     if (!serve_result) return ::tl::unexpected<ApiError>(std::move(serve_result).error()); \
-    target = std::move(*serve_result);                                                      \
+    target = std::move(*serve_result);                                                     \
   } while (false)
 
 namespace mobilevlm::serve {
@@ -21,18 +21,38 @@ namespace {
 
 using Json = nlohmann::ordered_json;  // a schema keeps the order of its properties
 
-const std::set<std::string_view> kIgnored = {
-    "user",     "metadata",          "store",           "service_tier",    "parallel_tool_calls",
-    "verbosity", "safety_identifier", "prompt_cache_key", "reasoning_effort"};
+const std::set<std::string_view> kIgnored = {"user",
+                                             "metadata",
+                                             "store",
+                                             "service_tier",
+                                             "parallel_tool_calls",
+                                             "verbosity",
+                                             "safety_identifier",
+                                             "prompt_cache_key",
+                                             "reasoning_effort"};
 // Arguments that only these values leave without effect.
 const std::set<std::string_view> kZeroOnly = {"presence_penalty", "frequency_penalty"};
-const std::set<std::string_view> kEmptyOnly = {"tools", "functions", "logit_bias", "prediction", "audio",
-                                               "web_search_options"};
+const std::set<std::string_view> kEmptyOnly = {"tools",      "functions", "logit_bias",
+                                               "prediction", "audio",     "web_search_options"};
 const std::set<std::string_view> kNoneOnly = {"tool_choice", "function_call"};
-const std::set<std::string_view> kKnown = {
-    "model", "messages",    "stream",          "stream_options", "max_tokens",         "max_completion_tokens",
-    "top_p", "temperature", "seed",            "stop",           "n",                  "logprobs",
-    "top_k", "min_p",       "top_logprobs",    "response_format", "repetition_penalty", "modalities"};
+const std::set<std::string_view> kKnown = {"model",
+                                           "messages",
+                                           "stream",
+                                           "stream_options",
+                                           "max_tokens",
+                                           "max_completion_tokens",
+                                           "top_p",
+                                           "temperature",
+                                           "seed",
+                                           "stop",
+                                           "n",
+                                           "logprobs",
+                                           "top_k",
+                                           "min_p",
+                                           "top_logprobs",
+                                           "response_format",
+                                           "repetition_penalty",
+                                           "modalities"};
 
 const Json* Find(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -43,14 +63,16 @@ const Json* Find(const Json& object, const char* name) {
 ApiResult<bool> Bool(const Json& body, const char* name, bool value) {
   const Json* found = Find(body, name);
   if (found == nullptr) return value;
-  if (!found->is_boolean()) return BadArgument(name, "{}: wanted true or false, found {}", name, found->type_name());
+  if (!found->is_boolean())
+    return BadArgument(name, "{}: wanted true or false, found {}", name, found->type_name());
   return found->get<bool>();
 }
 
 ApiResult<float> Number(const Json& body, const char* name, float value, double least, double most) {
   const Json* found = Find(body, name);
   if (found == nullptr) return value;
-  if (!found->is_number()) return BadArgument(name, "{}: wanted a number, found {}", name, found->type_name());
+  if (!found->is_number())
+    return BadArgument(name, "{}: wanted a number, found {}", name, found->type_name());
   const double number = found->get<double>();
   if (!(number >= least && number <= most)) {
     return BadArgument(name, "{}: wanted {} to {}, found {}", name, least, most, number);
@@ -140,10 +162,12 @@ ApiResult<ChatMessage> Content(const Json& content, Role role, const std::string
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string here = fmt::format("{}[{}]", at, i);
     const Json* type = content[i].is_object() ? Find(content[i], "type") : nullptr;
-    if (type == nullptr || !type->is_string()) return BadArgument(here, "{}: wanted a part with a type", here);
+    if (type == nullptr || !type->is_string())
+      return BadArgument(here, "{}: wanted a part with a type", here);
     if (*type == "text") {
       const Json* text = Find(content[i], "text");
-      if (text == nullptr || !text->is_string()) return BadArgument(here, "{}: wanted a string \"text\"", here);
+      if (text == nullptr || !text->is_string())
+        return BadArgument(here, "{}: wanted a string \"text\"", here);
       builder.AddText(text->get<std::string>());
     } else if (*type == "image_url" && role == Role::kUser) {
       std::string url;
@@ -206,7 +230,8 @@ ApiResult<std::vector<std::string>> Stops(const Json& body, const ChatLimits& li
     }
     stops.push_back(one.get<std::string>());
     if (stops.back().size() > limits.longest_stop) {
-      return BadArgument("stop", "stop: wanted at most {} bytes, found {}", limits.longest_stop, stops.back().size());
+      return BadArgument("stop", "stop: wanted at most {} bytes, found {}", limits.longest_stop,
+                         stops.back().size());
     }
   }
   if (stops.size() > limits.most_stops) {
@@ -221,7 +246,8 @@ ApiResult<std::string> ResponseSchema(const Json& body) {
   const Json* format = Find(body, kName);
   if (format == nullptr) return std::string();
   const Json* type = format->is_object() ? Find(*format, "type") : nullptr;
-  if (type == nullptr || !type->is_string()) return BadArgument(kName, "{}: wanted an object with a type", kName);
+  if (type == nullptr || !type->is_string())
+    return BadArgument(kName, "{}: wanted an object with a type", kName);
   if (*type == "text") return std::string();
   if (*type == "json_object") return std::string(R"({"type": "object"})");
   if (*type != "json_schema") {
@@ -244,7 +270,8 @@ ApiResult<GenerateOptions> Options(const Json& body, const ChatLimits& limits) {
   SERVE_TRY(options.top_p, Number(body, "top_p", options.top_p, 0, 1));
   options.top_p = std::max(options.top_p, 1e-6f);  // 0 asks for the likeliest alone
   SERVE_TRY(options.min_p, Number(body, "min_p", options.min_p, 0, 1));
-  SERVE_TRY(options.repetition_penalty, Number(body, "repetition_penalty", options.repetition_penalty, 0.01, 100));
+  SERVE_TRY(options.repetition_penalty,
+            Number(body, "repetition_penalty", options.repetition_penalty, 0.01, 100));
   SERVE_TRY(options.top_k, Whole(body, "top_k", 0, 0, kMost));
   SERVE_TRY(options.stop, Stops(body, limits));
   bool logprobs = false;
@@ -256,7 +283,8 @@ ApiResult<GenerateOptions> Options(const Json& body, const ChatLimits& limits) {
   SERVE_TRY(options.json_schema, ResponseSchema(body));
   if (const Json* seed = Find(body, "seed")) {
     if (!seed->is_number_integer()) return BadArgument("seed", "seed: wanted a whole number");
-    options.seed = seed->is_number_unsigned() ? seed->get<uint64_t>() : static_cast<uint64_t>(seed->get<int64_t>());
+    options.seed =
+        seed->is_number_unsigned() ? seed->get<uint64_t>() : static_cast<uint64_t>(seed->get<int64_t>());
   }
   return options;
 }
@@ -271,7 +299,9 @@ std::optional<ApiError> Unsupported(const Json& body) {
     if (harmless) continue;
     const bool known = kZeroOnly.contains(name) || kEmptyOnly.contains(name) || kNoneOnly.contains(name);
     std::string message = known ? name + " is not supported" : "unknown argument: " + name.substr(0, 100);
-    return ApiError{.message = std::move(message), .param = name.substr(0, 100), .code = known ? "unsupported_parameter" : "unknown_parameter"};
+    return ApiError{.message = std::move(message),
+                    .param = name.substr(0, 100),
+                    .code = known ? "unsupported_parameter" : "unknown_parameter"};
   }
   return std::nullopt;
 }
@@ -290,18 +320,21 @@ ApiResult<ChatRequest> ParseChatRequest(std::string_view text, const ChatLimits&
   ChatRequest request;
   const Json* model = Find(body, "model");
   if (model == nullptr) return BadArgument("model", "model is missing");
-  if (!model->is_string()) return BadArgument("model", "model: wanted a string, found {}", model->type_name());
+  if (!model->is_string())
+    return BadArgument("model", "model: wanted a string, found {}", model->type_name());
   request.model = model->get<std::string>();
   SERVE_TRY(request.messages, Messages(body, limits));
   SERVE_TRY(request.options, Options(body, limits));
   request.has_seed = Find(body, "seed") != nullptr;
-  if (const Json* n = Find(body, "n"); n != nullptr && *n != 1) return BadArgument("n", "n: only 1 is supported");
+  if (const Json* n = Find(body, "n"); n != nullptr && *n != 1)
+    return BadArgument("n", "n: only 1 is supported");
   if (const Json* kinds = Find(body, "modalities"); kinds != nullptr && *kinds != Json::array({"text"})) {
     return BadArgument("modalities", "modalities: only [\"text\"] is supported");
   }
   SERVE_TRY(request.stream, Bool(body, "stream", false));
   if (const Json* stream_options = Find(body, "stream_options")) {
-    if (!stream_options->is_object()) return BadArgument("stream_options", "stream_options: wanted an object");
+    if (!stream_options->is_object())
+      return BadArgument("stream_options", "stream_options: wanted an object");
     if (!request.stream) return BadArgument("stream_options", "stream_options needs stream to be true");
     SERVE_TRY(request.include_usage, Bool(*stream_options, "include_usage", false));
   }

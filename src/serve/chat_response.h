@@ -13,7 +13,7 @@ namespace mobilevlm::serve {
 
 // What all JSON of one completion shares.
 struct CompletionId {
-  std::string id;       // "chatcmpl-..."
+  std::string id;  // "chatcmpl-..."
   std::string model;
   int64_t created = 0;  // seconds since 1970
   bool logprobs = false;

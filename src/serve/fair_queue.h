@@ -23,16 +23,21 @@ class FairQueue {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
+  // Whether Push would refuse this client's item now.
+  bool WouldRefuse(const std::string& client) const {
+    if (size_ < capacity_) return false;
+    const auto [most, mine] = MostAndOwn(client);
+    return most <= mine + 1;
+  }
+
   // What was given up to make room: nothing, another item, or this one.
   std::optional<T> Push(const std::string& client, T item) {
     std::optional<T> given_up;
+    if (WouldRefuse(client)) return item;
     if (size_ >= capacity_) {
-      const auto most = std::max_element(clients_.begin(), clients_.end(), [](const Client& a, const Client& b) {
-        return a.items.size() < b.items.size();
-      });
-      const auto own = Find(client);
-      const size_t mine = own == clients_.end() ? 0 : own->items.size();
-      if (most == clients_.end() || most->items.size() <= mine + 1) return item;
+      const auto most =
+          std::max_element(clients_.begin(), clients_.end(),
+                           [](const Client& a, const Client& b) { return a.items.size() < b.items.size(); });
       given_up = std::move(most->items.back());
       most->items.pop_back();
       --size_;
@@ -78,6 +83,14 @@ class FairQueue {
     std::string name;
     std::deque<T> items;
   };
+  std::pair<size_t, size_t> MostAndOwn(const std::string& client) const {
+    size_t most = 0, own = 0;
+    for (const Client& c : clients_) {
+      most = std::max(most, c.items.size());
+      if (c.name == client) own = c.items.size();
+    }
+    return {most, own};
+  }
   auto Find(const std::string& client) {
     return std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.name == client; });
   }

@@ -54,7 +54,8 @@ ApiResult<Picture> LoadMedia(const std::string& url, const std::string& param, c
   constexpr std::string_view kFile = "file://", kData = "data:";
   Picture picture;
   if (url.starts_with(kFile)) {
-    if (options.folder.empty()) return BadArgument(param, "{}: file: URLs are not enabled on this server", param);
+    if (options.folder.empty())
+      return BadArgument(param, "{}: file: URLs are not enabled on this server", param);
     const auto file = FindBelow(options.folder, std::string_view(url).substr(kFile.size()));
     if (!file) return BadArgument(param, "{}: there is no such file in the server's media folder", param);
     Result<std::string> bytes = ReadFile(file->string(), kLargestFile);
@@ -65,7 +66,8 @@ ApiResult<Picture> LoadMedia(const std::string& url, const std::string& param, c
     if (!data) return BadArgument(param, "{}: {}", param, data.error().message);
     picture = Picture::FromBytes(std::move(data->bytes), param);
   } else {
-    return BadArgument(param, "{}: this server fetches no URLs; send the picture as data:image/png;base64,...", param);
+    return BadArgument(
+        param, "{}: this server fetches no URLs; send the picture as data:image/png;base64,...", param);
   }
   picture.max_pixels = options.max_pixels;
   return picture;

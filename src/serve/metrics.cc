@@ -23,7 +23,8 @@ using Buckets = Histogram::BucketBoundaries;
 const Buckets kSeconds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120};
 const Buckets kTokensPerSecond = {0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 
-Histogram& AddHistogram(prometheus::Registry& registry, const char* name, const char* help, const Buckets& buckets) {
+Histogram& AddHistogram(prometheus::Registry& registry, const char* name, const char* help,
+                        const Buckets& buckets) {
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, buckets);
 }
 Gauge& AddGauge(prometheus::Registry& registry, const char* name, const char* help) {

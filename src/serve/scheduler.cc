@@ -4,11 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "base/result.h"
+
 namespace mobilevlm::serve {
 namespace {
 
 constexpr int kMostPreparing = 2;
-constexpr double kMeanWeight = 0.2;  // of the newest request
+constexpr double kMeanWeight = 0.2;                         // of the newest request
 constexpr auto kIdleLook = std::chrono::milliseconds(100);  // at queued requests whose clients may have gone
 
 }  // namespace
@@ -27,7 +29,8 @@ Scheduler::Scheduler(Batch batch, const SchedulerOptions& options, Metrics& metr
 
 Scheduler::~Scheduler() { Finish(); }
 
-Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages, const GenerateOptions& options) {
+Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages,
+                                        const GenerateOptions& options) {
   {
     std::unique_lock lock(prepare_mutex_);
     prepare_free_.wait(lock, [this] { return preparing_ < kMostPreparing; });
@@ -42,10 +45,9 @@ Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages, co
   return request;
 }
 
-bool Scheduler::IsFull() const {
-  // The rare newcomer who could push out another one's request is not turned away here.
+bool Scheduler::WouldRefuse(const std::string& client) const {
   const std::lock_guard lock(mutex_);
-  return queue_.size() >= 2 * options_.queue;
+  return queue_.WouldRefuse(client);
 }
 
 bool Scheduler::Submit(const std::string& client, BatchRequest request, std::shared_ptr<Ticket> ticket) {

@@ -34,8 +34,8 @@ class Scheduler {
   // amount of memory.
   Result<BatchRequest> Prepare(const std::vector<Message>& messages, const GenerateOptions& options);
 
-  // Whether `client`'s request would be refused now, before work is put into it.
-  bool IsFull() const;
+  // Whether `client`'s request would find the queue full, asked before work is put into it.
+  bool WouldRefuse(const std::string& client) const;
 
   // False: the queue is full. `request` was prepared with the ticket's cancel flag. The ticket ends in any
   // other case.
