@@ -23,7 +23,7 @@ std::string Timestamp() {
 
 std::string Line(const char* level, std::string_view message, const Json& fields) {
   Json line{{"time", Timestamp()}, {"level", level}, {"message", message}};
-  line.update(fields);
+  if (fields.is_object()) line.update(fields);
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -40,9 +40,10 @@ function post(body, {abortAfter = Infinity, route = "/v1/chat/completions"} = {}
         }
       });
       response.on("end", () => resolve({status: response.statusCode, text, first}));
-      response.on("error", reject);
+      response.on("error", failed);
     });
-    call.on("error", (error) => (call.destroyed && abortAfter !== Infinity ? resolve({status: 0, text: ""}) : reject(error)));
+    const failed = (error) => (abortAfter === Infinity ? reject(error) : resolve({status: 0, text: ""}));
+    call.on("error", failed);
     call.end(body);
     if (abortAfter === 0) setTimeout(() => call.destroy(), 5);
   });
