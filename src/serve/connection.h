@@ -12,17 +12,10 @@
 #include <chrono>
 #include <string>
 
+#include "serve/connection_limits.h"
 #include "serve/ticket.h"
 
 namespace mobilevlm::serve {
-
-struct ConnectionLimits {
-  std::chrono::seconds idle{60};    // between requests
-  std::chrono::seconds header{10};  // from the first byte of a request to the end of its header
-  std::chrono::seconds body{60};    // from there to the end of the body
-  std::chrono::seconds write{30};   // during which not one byte can be sent
-  size_t header_bytes = 32 << 10;
-};
 
 class Connection : public httplib::Stream {
  public:

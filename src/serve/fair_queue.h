@@ -1,6 +1,6 @@
 // A bounded queue in which clients take turns: however many requests one of them has waiting, another one's
 // first comes after at most one of each client's. When it is full, room is made for a client with few by
-// giving up the newest of the one with most.
+// giving up the newest of the one with most. The bound is the caller's at every call.
 //
 // Not thread-safe.
 #pragma once
@@ -18,23 +18,21 @@ namespace mobilevlm::serve {
 template <class T>
 class FairQueue {
  public:
-  explicit FairQueue(size_t capacity) : capacity_(capacity) {}
-
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
   // Whether Push would refuse this client's item now.
-  bool WouldRefuse(const std::string& client) const {
-    if (size_ < capacity_) return false;
+  bool WouldRefuse(const std::string& client, size_t capacity) const {
+    if (size_ < capacity) return false;
     const auto [most, mine] = MostAndOwn(client);
     return most <= mine + 1;
   }
 
   // What was given up to make room: nothing, another item, or this one.
-  std::optional<T> Push(const std::string& client, T item) {
+  std::optional<T> Push(const std::string& client, T item, size_t capacity) {
     std::optional<T> given_up;
-    if (WouldRefuse(client)) return item;
-    if (size_ >= capacity_) {
+    if (WouldRefuse(client, capacity)) return item;
+    if (size_ >= capacity) {
       const auto most =
           std::max_element(clients_.begin(), clients_.end(),
                            [](const Client& a, const Client& b) { return a.items.size() < b.items.size(); });
@@ -95,7 +93,6 @@ class FairQueue {
     return std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.name == client; });
   }
 
-  const size_t capacity_;
   size_t size_ = 0;
   std::list<Client> clients_;  // those with items, in the order of their turns
 };

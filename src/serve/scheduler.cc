@@ -22,7 +22,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::Create(const Model& model, const S
 }
 
 Scheduler::Scheduler(Batch batch, const SchedulerOptions& options, Metrics& metrics)
-    : batch_(std::move(batch)), options_(options), metrics_(metrics), queue_(options.queue) {
+    : batch_(std::move(batch)), options_(options), metrics_(metrics) {
   state_.free_streams = batch_.free_streams();
   thread_ = std::thread([this] { Run(); });
 }
@@ -47,7 +47,7 @@ Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages,
 
 bool Scheduler::WouldRefuse(const std::string& client) const {
   const std::lock_guard lock(mutex_);
-  return queue_.WouldRefuse(client);
+  return queue_.WouldRefuse(client, QueueCapacity());
 }
 
 bool Scheduler::Submit(const std::string& client, BatchRequest request, std::shared_ptr<Ticket> ticket) {
@@ -56,7 +56,7 @@ bool Scheduler::Submit(const std::string& client, BatchRequest request, std::sha
     const std::lock_guard lock(mutex_);
     ticket->Submitted();
     const Ticket* const own = ticket.get();
-    given_up = queue_.Push(client, {std::move(request), std::move(ticket)});
+    given_up = queue_.Push(client, {std::move(request), std::move(ticket)}, QueueCapacity());
     state_.queue_length = queue_.size();
     if (given_up && given_up->ticket.get() == own) return false;
   }
@@ -64,6 +64,9 @@ bool Scheduler::Submit(const std::string& client, BatchRequest request, std::sha
   changed_.notify_all();
   return true;
 }
+
+// Those that will start at once do not wait: the engine is only in the middle of a step.
+size_t Scheduler::QueueCapacity() const { return options_.queue + static_cast<size_t>(state_.free_streams); }
 
 int Scheduler::RetryAfterSeconds() const {
   const std::lock_guard lock(mutex_);
@@ -136,6 +139,7 @@ void Scheduler::StartWaiting() {
     {
       const std::lock_guard lock(mutex_);
       job = queue_.Pop();
+      state_.free_streams = batch_.free_streams() - (job ? 1 : 0);
     }
     if (!job) return;
     const std::shared_ptr<Ticket> ticket = job->ticket;

@@ -68,6 +68,7 @@ class Scheduler {
 
   void Run();
   bool WaitForWork();
+  size_t QueueCapacity() const;  // under mutex_
   void DropLateAndCancelled();
   void StartWaiting();
   void ExpireRunning();

@@ -81,7 +81,7 @@ class Server::Impl {
         options_(options),
         keys_(std::move(keys)),
         log_(options.quiet),
-        edge_(ConnectionLimits(),
+        edge_(options.connection,
               static_cast<size_t>(options.batch.streams) + options.queue + kSpareConnections) {}
 
   Status Start() {

@@ -12,6 +12,7 @@
 
 #include "mobilevlm/batch.h"
 #include "serve/chat_request.h"
+#include "serve/connection_limits.h"
 #include "serve/media.h"
 
 namespace mobilevlm::serve {
@@ -32,6 +33,7 @@ struct ServerOptions {
   int most_tokens = 4096;                  // a request's max_tokens is cut to this
   uint64_t max_body = uint64_t{16} << 20;  // bytes
   ChatLimits chat;
+  ConnectionLimits connection;
   MediaOptions media;
 
   int drain_seconds = 60;       // Drain() waits so long for answers that have begun
