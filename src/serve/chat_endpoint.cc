@@ -44,7 +44,8 @@ void ChatEndpoint::Handle(const std::string& client, const httplib::Request& req
   if (!accepted) {
     const ApiError& error = accepted.error();
     Refuse(error, response);
-    if (error.status == 413 || error.status == 408 || error.status == 503) RefuseUnread(response);
+    if (error.status != 400 && error.status != 404 && error.status != 429)
+      RefuseUnread(response);  // the body
     log_.Info("refused", {{"client", client}, {"status", error.status}, {"code", error.code}});
     return;
   }

@@ -42,6 +42,13 @@ ApiResult<std::string> Body::Read(const httplib::Request& request, const httplib
   std::from_chars(length.data(), length.data() + length.size(), announced);
   if (announced > most) return tl::unexpected<ApiError>(TooLarge(most));
 
+  // The library parses forms itself and reads a body without a length to the end of the connection.
+  if (request.is_multipart_form_data()) {
+    return tl::unexpected<ApiError>(ApiError{
+        .status = 415, .message = "wanted application/json, found a form", .code = "unsupported_media_type"});
+  }
+  if (length.empty() && !request.has_header("Transfer-Encoding")) return std::string();
+
   std::string body;
   ApiError refusal{.status = 400, .message = "the body ended before its length"};
   const bool complete = reader([&](const char* bytes, size_t size) {

@@ -68,6 +68,11 @@ TEST(Server, LimitsBodies) {
   EXPECT_TRUE(refused);
   // And really sent: the client still reads its answer.
   EXPECT_THAT(Error(server.PostText(std::string(100'000'000, ' ')), 413), HasSubstr("larger than"));
+  httplib::MultipartFormDataItems form{{"file", "content", "name.png", "image/png"}};
+  EXPECT_THAT(Error(server.Client().Post(kChat, form), 415), HasSubstr("form"));
+  RawClient without_length(server.port());
+  without_length.Send("POST " + std::string(kChat) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(without_length.Read("}}"), HasSubstr("not valid JSON"));
   // A header that never ends.
   RawClient header(server.port());
   header.Send("GET /health HTTP/1.1\r\n");
