@@ -44,8 +44,8 @@ void ChatEndpoint::Handle(const std::string& client, const httplib::Request& req
   if (!accepted) {
     const ApiError& error = accepted.error();
     Refuse(error, response);
-    if (error.status != 400 && error.status != 404 && error.status != 429)
-      RefuseUnread(response);  // the body
+    const bool read_the_body = error.status == 400 || error.status == 404 || error.status == 429;
+    if (!read_the_body) RefuseUnread(response);
     log_.Info("refused", {{"client", client}, {"status", error.status}, {"code", error.code}});
     return;
   }

@@ -30,12 +30,6 @@ constexpr char kChatPath[] = "/v1/chat/completions";
 constexpr char kModelPath[] = "/v1/models/";
 constexpr size_t kSpareConnections = 64;  // health checks, the page, clients between two requests
 
-// The page loads nothing from elsewhere and cannot be framed; pictures that a user drops are data: or blob:.
-constexpr char kContentSecurityPolicy[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' "
-    "blob:; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-
 const Asset* FindAsset(const std::string& path) {
   for (const Asset& asset : Assets()) {
     if (asset.path == path) return &asset;
@@ -216,7 +210,7 @@ class Server::Impl {
   static bool SendAsset(const Request& request, Response& response) {
     const Asset* asset = FindAsset(request.path);
     if (asset == nullptr) return false;
-    response.set_header("Content-Security-Policy", kContentSecurityPolicy);
+    response.set_header("Content-Security-Policy", std::string(kContentSecurityPolicy));
     response.set_header("Referrer-Policy", "no-referrer");
     response.set_header("Cache-Control", "no-cache");
     response.set_header("ETag", std::string(asset->etag));
