@@ -45,7 +45,7 @@ ApiError MustRefuse(const char* name, const Json& value) {
 }
 
 TEST(ChatRequest, ReadsEveryArgument) {
-  const Json json = Json::parse(R"({
+  const std::string body = R"({
     "model": "m", "stream": true, "stream_options": {"include_usage": true}, "max_completion_tokens": 7,
     "temperature": 0.5, "top_p": 0.9, "seed": -3, "stop": ["a", "b"], "n": 1, "logprobs": true, "top_logprobs": 4,
     "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "user": "me", "tools": [], "presence_penalty": 0,
@@ -55,8 +55,10 @@ TEST(ChatRequest, ReadsEveryArgument) {
     "messages": [{"role": "system", "content": [{"type": "text", "text": "S"}]},
                  {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"},
                  {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:1", "detail": "low"}},
-                                              {"type": "text", "text": "What?"}]}]})");
-  const ChatRequest request = MustParse(json);
+                                              {"type": "text", "text": "What?"}]}]})";
+  const ApiResult<ChatRequest> parsed = ParseChatRequest(body);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const ChatRequest& request = *parsed;
   EXPECT_EQ(request.model, "m");
   EXPECT_TRUE(request.stream && request.include_usage && request.has_seed);
   const GenerateOptions& options = request.options;

@@ -43,6 +43,8 @@ class Connection : public httplib::Stream {
   void MustClose() { must_close_ = true; }
   bool must_close() const { return must_close_; }
   bool timed_out() const { return timed_out_; }
+  // The header was not read to its end: what follows on the connection is no request.
+  bool in_header() const { return in_header_; }
 
   // Closes in a way that lets the other side read the last response, even if it is still sending.
   void Linger();

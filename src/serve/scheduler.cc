@@ -180,8 +180,9 @@ void Scheduler::Ended(const std::shared_ptr<Ticket>& ticket, const Result<Answer
 }
 
 void Scheduler::Finish(Ticket& ticket, Outcome outcome, std::optional<Result<Answer>> answer) {
-  ticket.End(outcome, std::move(answer));
+  ticket.End(std::move(answer));
   metrics_.CountEnd(ticket, outcome);
+  ticket.Announce(outcome);
 }
 
 }  // namespace mobilevlm::serve

@@ -63,9 +63,8 @@ TEST(Server, LimitsBodies) {
   RawClient chunked(server.port());
   chunked.Send("POST " + std::string(kChat) + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
   const std::string chunk = "10000\r\n" + std::string(0x10000, ' ') + "\r\n";
-  bool refused = false;
-  for (int i = 0; i < 1600 && !refused; ++i) refused = !chunked.Send(chunk);
-  EXPECT_TRUE(refused);
+  for (int i = 0; i < 20; ++i) chunked.Send(chunk);
+  EXPECT_THAT(chunked.Read(), HasSubstr("413"));
   // And really sent: the client still reads its answer.
   EXPECT_THAT(Error(server.PostText(std::string(100'000'000, ' ')), 413), HasSubstr("larger than"));
   httplib::MultipartFormDataItems form{{"file", "content", "name.png", "image/png"}};
@@ -79,7 +78,7 @@ TEST(Server, LimitsBodies) {
   bool taken = true;
   for (int i = 0; i < 100 && taken; ++i)
     taken = header.Send("X-" + std::to_string(i) + ": " + std::string(1000, 'x') + "\r\n");
-  EXPECT_THAT(header.Read(), Not(HasSubstr("200 OK")));
+  EXPECT_THAT(header.Read("\n\n\n", 5'000), HasSubstr("400"));
   EXPECT_EQ(server.Post(Ask("Still there?"))->status, 200);
 }
 

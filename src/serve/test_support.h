@@ -52,7 +52,7 @@ inline std::string PictureUri() {
 // The head of a PNG that claims to be 60,000 pixels wide and high.
 inline std::string PngBombUri() {
   std::string png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xEA\x60\0\0\xEA\x60\x08\x02\0\0\0", 29);
-  png += std::string("\x64\xE7\x2F\x58", 4) + std::string("\0\0\0\x10IDAT", 8) + std::string(16, '\0');
+  png += std::string("\x0F\xB0\xE2\x15", 4) + std::string("\0\0\0\x10IDAT", 8) + std::string(16, '\0');
   return "data:image/png;base64," + Base64(png);
 }
 

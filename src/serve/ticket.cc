@@ -36,12 +36,16 @@ void Ticket::AddText(std::string_view text, std::span<const Token> tokens) {
   changed_.notify_one();
 }
 
-void Ticket::End(Outcome outcome, std::optional<Result<Answer>> answer) {
+void Ticket::End(std::optional<Result<Answer>> answer) {
+  const std::lock_guard lock(mutex_);
+  times_.ended = Clock::now();
+  if (answer && *answer && times_.first_token == Clock::time_point()) times_.first_token = times_.ended;
+  answer_ = std::move(answer);
+}
+
+void Ticket::Announce(Outcome outcome) {
   {
     const std::lock_guard lock(mutex_);
-    times_.ended = Clock::now();
-    if (answer && *answer && times_.first_token == Clock::time_point()) times_.first_token = times_.ended;
-    answer_ = std::move(answer);
     news_.outcome = outcome;
     has_news_ = true;
   }

@@ -59,8 +59,9 @@ class Ticket {
   void Submitted();
   void Started();
   void AddText(std::string_view text, std::span<const Token> tokens);
-  void End(Outcome outcome, std::optional<Result<Answer>> answer = std::nullopt);
-  bool expired_while_running = false;  // the engine's thread only
+  void End(std::optional<Result<Answer>> answer);  // fills answer() and times(), then
+  void Announce(Outcome outcome);                  // wakes the connection
+  bool expired_while_running = false;              // the engine's thread only
 
  private:
   const Clock::time_point deadline_;
