@@ -1,4 +1,5 @@
 // mobilevlm serve: the HTTP server (src/serve), from flags to SIGTERM.
+#include <malloc.h>
 #include <pthread.h>
 
 #include <csignal>
@@ -50,6 +51,9 @@ Status Serve(ServeFlags& flags) {
   // Before any thread starts, so that all of them leave the signals to this one.
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+#if defined(__GLIBC__)
+  ::mallopt(M_ARENA_MAX, 4);  // not one heap per connection's thread, each with what its largest request left
+#endif
 
   serve::ServerOptions& options = flags.server;
   MVLM_TRY(UseBundledModelIfNone(flags.load));
