@@ -26,6 +26,13 @@ if(MOBILEVLM_DATA)
   find_package(simdjson 3.0.1 CONFIG REQUIRED)
 endif()
 
+if(MOBILEVLM_SERVE)
+  # cpp-httplib is compiled; without its own flags the classes of its header have other sizes.
+  pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+  find_package(prometheus-cpp CONFIG REQUIRED)
+  find_package(spdlog 1.10 CONFIG REQUIRED)
+  find_package(OpenSSL REQUIRED)
+endif()
 if(MOBILEVLM_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(OpenSSL REQUIRED)  # SHA-256 of reference pictures

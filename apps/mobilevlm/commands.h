@@ -16,6 +16,7 @@ namespace mobilevlm::app {
 
 void AddRunCommand(CLI::App& app, Status& status);
 void AddChatCommand(CLI::App& app, Status& status);
+void AddServeCommand(CLI::App& app, Status& status);
 void AddInspectCommand(CLI::App& app, Status& status);
 void AddTokenizeCommand(CLI::App& app, Status& status);
 void AddTraceCommand(CLI::App& app, Status& status);

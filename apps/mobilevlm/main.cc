@@ -35,6 +35,9 @@ int Main(int argc, char** argv) {
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
   AddTrainCommand(app, status);
+#if defined(MOBILEVLM_SERVE)
+  AddServeCommand(app, status);
+#endif
 #if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
   AddWorldCommand(app, status);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/read_file.h"
 #include "batch.h"
 #include "commands.h"
 #include "memory_json.h"
@@ -10,13 +11,15 @@
 namespace mobilevlm::app {
 namespace {
 
+constexpr uint64_t kLargestSchema = 1 << 20;
+
 struct RunFlags {
   LoadOptions load;
   GenerateOptions generate;
   PromptFlags prompt;
   std::vector<std::string> images;
   std::string question;
-  std::string batch, output;
+  std::string batch, output, json_schema;
   bool json = false;
 };
 
@@ -73,6 +76,12 @@ Status Run(RunFlags& flags) {
 }
 
 Status RunOneOrMany(RunFlags& flags) {
+  if (!flags.json_schema.empty()) {
+    // The schema itself, or the file that holds it.
+    const bool is_text = flags.json_schema.find('{') != std::string::npos;
+    MVLM_ASSIGN(flags.generate.json_schema,
+                is_text ? Result<std::string>(flags.json_schema) : ReadFile(flags.json_schema, kLargestSchema));
+  }
   if (!flags.batch.empty()) {
     if (flags.output.empty()) return Fail("--batch needs -o, the file for the answers");
     if (!flags.images.empty()) return Fail("--batch brings its own pictures; --image does not go with it");
@@ -96,6 +105,7 @@ void AddRunCommand(CLI::App& app, Status& status) {
       "  mobilevlm run -m text.gguf --mmproj mmproj.gguf --image photo.jpg -p 'Describe the picture.'\n"
       "  mobilevlm run --image a.png b.png -p 'Compare <image> with <image>.' --temp 0.2 --seed 7\n"
       "  cat photo.webp | mobilevlm run -m text.gguf --mmproj mmproj.gguf --image - -p 'Where?' --json\n"
+      "  mobilevlm run --image a.png -p 'What is this?' --json-schema '{\"enum\": [\"yes\", \"no\"]}'\n"
       "  mobilevlm run --batch pictures/ -p 'What is this?' -o answers.jsonl\n"
       "  mobilevlm run --batch questions.jsonl -o answers.jsonl   lines: {\"image\": PATH, \"prompt\": "
       "TEXT}\n\n"
@@ -115,6 +125,8 @@ void AddRunCommand(CLI::App& app, Status& status) {
   command->add_option("-o,--output", flags->output, "JSON lines, appended: the answers of --batch");
   AddPromptFlags(*command, flags->prompt);
   AddGenerateFlags(*command, flags->generate);
+  command->add_option("--json-schema", flags->json_schema,
+                      "Answer in JSON that this JSON Schema allows; text or a file (docs/serving.md)");
   command->add_flag("--json", flags->json,
                     "One JSON object instead of streamed text; with --batch, the summary");
   command->callback([flags, &status] { status = RunOneOrMany(*flags); });

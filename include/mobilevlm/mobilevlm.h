@@ -80,7 +80,8 @@ struct Picture {
   static Picture FromRgb(int width, int height, std::vector<uint8_t> rgb);      // [height, width, 3]
 
   ImageFit fit = ImageFit::kPad;
-  bool apply_exif = true;  // turn the picture as its EXIF orientation says; the reference does not
+  bool apply_exif = true;            // turn the picture as its EXIF orientation says; the reference does not
+  int64_t max_pixels = 178'956'970;  // a larger picture is an Error before it is decoded; as Pillow has it
 
   enum class Source { kFile, kBytes, kRgb };
   Source source = Source::kFile;
@@ -100,6 +101,15 @@ struct GenerateOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop = {};         // further stop strings; never part of the answer
   const std::atomic<bool>* cancel = nullptr;  // true ends the generation at the next step
+
+  // The answer is JSON text that this JSON Schema allows; {"type": "object"} allows any object. Empty: free
+  // text. docs/serving.md names the keywords; one that is not supported is an Error. max_tokens may cut the
+  // text short: StopReason::kEos says that it is whole.
+  std::string json_schema = {};
+
+  static constexpr int kNoLogprobs = -1;
+  static constexpr int kMostLogprobs = 20;
+  int logprobs = kNoLogprobs;  // 0..20: fill Answer::tokens, each with so many of the likeliest choices
 
   // Speculative decoding by prompt lookup: words that have followed before are tried several at once. The ids
   // are the same with and without, only sooner. Works with temperature 0, otherwise it has no effect.
@@ -123,9 +133,22 @@ struct Stats {
   double tokens_per_second() const { return generate_ms > 0 ? (generated - 1) * 1000.0 / generate_ms : 0; }
 };
 
+// One choice of the next token. The probability is the model's own, before temperature, filters and schema.
+struct TokenChoice {
+  int id = 0;
+  std::string bytes = {};  // may be part of a UTF-8 character
+  float logprob = 0;       // natural logarithm
+};
+
+// A generated token and what else might have stood there.
+struct Token : TokenChoice {
+  std::vector<TokenChoice> top = {};  // [GenerateOptions::logprobs], the likeliest first
+};
+
 struct Answer {
-  std::string text = {};  // stripped of surrounding white space
-  std::vector<int> ids;   // as generated, without the end-of-sequence id
+  std::string text = {};      // stripped of surrounding white space
+  std::vector<int> ids;       // as generated, without the end-of-sequence id
+  std::vector<Token> tokens;  // [ids], if GenerateOptions::logprobs asks for them
   StopReason stop = StopReason::kEos;
   Stats stats;
 };
@@ -150,7 +173,8 @@ class Session {
   // Adds a turn and generates its answer. `pictures` belong to this turn; they take the places of the marks
   // "<image>" in `prompt`, those left over go in front. More marks than pictures, a prompt longer than the
   // context or a picture that cannot be read is an Error before anything is computed.
-  // `on_text` gets the answer piece by piece on the calling thread, never half a UTF-8 character.
+  // `on_text` gets the answer piece by piece on the calling thread, never half a UTF-8 character; the pieces
+  // together are Answer::text.
   Result<Answer> Ask(const std::vector<Picture>& pictures, std::string_view prompt,
                      const GenerateOptions& options = {},
                      const std::function<void(std::string_view)>& on_text = {});
@@ -177,6 +201,7 @@ class Model {
   Result<Session> NewSession(const SessionOptions& options = {}) const;
 
  private:
+  friend class Batch;
   explicit Model(std::shared_ptr<engine::Runtime> runtime);
   std::shared_ptr<engine::Runtime> runtime_;
 };

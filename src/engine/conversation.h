@@ -7,6 +7,7 @@
 // picture come first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@
 #include "tensor/mat.h"
 
 namespace mobilevlm::engine {
+
+using OnText = std::function<void(std::string_view)>;
 
 // Thread contract: one caller at a time; several conversations may share a runtime.
 class Conversation {

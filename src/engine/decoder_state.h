@@ -41,12 +41,27 @@ class DecoderState {
   size_t length() const { return cache_.length(); }
   size_t capacity() const { return cache_.capacity(); }
 
+  // How long a beginning `prompt` shares with what has been read, less its last position.
+  size_t SharedPrefix(std::span<const PromptPosition> prompt) const;
+
   // Forgets everything behind the longest beginning that `prompt` shares with what has been read; at least
   // the last position of `prompt`, whose logits will be wanted. Returns the length that stays.
   size_t KeepSharedPrefix(std::span<const PromptPosition> prompt);
 
   // Forgets everything from position `length` on.
   void Truncate(size_t length);
+
+  // Becomes the first `length` positions of `other`, a state of the same runtime.
+  void CopyBeginning(const DecoderState& other, size_t length);
+
+  // What one state reads in a pass shared with others.
+  struct Piece {
+    DecoderState* state;
+    std::span<const PromptPosition> positions;
+    bool wants_logits;  // of the last position
+  };
+  // As Pipeline::ReadTogether.
+  static void ReadTogether(Pipeline& pipeline, std::span<const Piece> pieces, Mat<float> logits);
 
   // Reads up to kPrefillChunk positions, for which there is room. logits: as for Pipeline::Prefill.
   void Read(std::span<const PromptPosition> positions, Mat<float> logits);

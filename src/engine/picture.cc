@@ -84,6 +84,7 @@ Result<Image> PictureBytes::Decode() const {
   const bool is_file = picture_->source == Picture::Source::kFile;
   DecodeOptions options;
   options.apply_exif = picture_->apply_exif;
+  options.max_pixels = picture_->max_pixels;
   return DecodeImage(std::as_bytes(std::span(is_file ? file_ : picture_->bytes)),
                      is_file && picture_->name == "-" ? "standard input" : picture_->name, options);
 }

@@ -1,6 +1,7 @@
 #include "engine/pipeline.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "image/preprocess.h"
 
@@ -24,13 +25,35 @@ Image Pipeline::Preprocess(const Image& picture, ImageFit fit) const {
   return ResizeForModel(picture, model_.image.image_size, mode, model_.image.mean);
 }
 
-void Pipeline::VisionFeatures(const Image& picture, Mat<float> features) {
-  const std::lock_guard lock(mutex_);
+std::span<const float> Pipeline::Normalised(const Image& picture) {
   const size_t side = static_cast<size_t>(model_.image.image_size);
   MVLM_CHECK(picture.rgb.size() == 3 * side * side, "{} bytes for a side of {}", picture.rgb.size(), side);
   const std::span<float> pixels(pixels_.Reserve(3 * side * side), 3 * side * side);
   Normalise(picture, model_.image.mean, model_.image.std, pixels);
-  EncodeVision(ctx_, model_.vision, model_.vision_weights, pixels, vision_scratch_, features);
+  return pixels;
+}
+
+void Pipeline::VisionFeatures(const Image& picture, Mat<float> features) {
+  const std::lock_guard lock(mutex_);
+  EncodeVision(ctx_, model_.vision, model_.vision_weights, Normalised(picture), vision_scratch_, features);
+}
+
+bool Pipeline::AdvancePicture(const Image& picture, size_t blocks, PictureProgress& progress,
+                              Mat<float> tokens) {
+  const std::lock_guard lock(mutex_);
+  const VisionWeights& weights = model_.vision_weights;
+  if (progress.hidden.rows() == 0) {
+    const size_t patches = static_cast<size_t>(model_.vision.patches());
+    progress.hidden = progress.buffer.ReserveMat(1 + patches, static_cast<size_t>(model_.vision.hidden));
+    EmbedPatches(ctx_, model_.vision, weights, Normalised(picture), vision_scratch_, progress.hidden);
+  }
+  const size_t end = std::min(weights.blocks.size(), progress.blocks + blocks);
+  RunBlocks(ctx_, model_.vision, weights, progress.blocks, end, vision_scratch_, progress.hidden);
+  progress.blocks = end;
+  if (end < weights.blocks.size()) return false;
+  const Mat<const float> features = progress.hidden.Rows(1, progress.hidden.rows() - 1);
+  Project(ctx_, model_.projector, model_.projector_weights, features, projector_scratch_, tokens);
+  return true;
 }
 
 void Pipeline::VisualTokens(Mat<const float> features, Mat<float> tokens) {
@@ -64,18 +87,40 @@ void Pipeline::Embed(std::span<const Position> positions, Mat<float> x) {
   }
 }
 
-void Pipeline::Prefill(std::span<const Position> positions, KvCache& cache, Mat<float> logits) {
+void Pipeline::ReadTogether(std::span<const Reading> readings, Mat<float> logits) {
   const std::lock_guard lock(mutex_);
-  const size_t n = positions.size();
-  MVLM_CHECK(n <= kPrefillChunk && (logits.rows() <= 1 || logits.rows() == n), "{} rows of logits for {}",
-             logits.rows(), n);
-  const Mat<float> x = x_.ReserveMat(n, static_cast<size_t>(model_.llm.hidden));
-  Embed(positions, x);
-  Forward(ctx_, model_.llm, model_.llm_weights, model_.rope, cache, llm_scratch_, x);
-  if (logits.rows() > 0) {
-    Logits(ctx_, model_.llm, model_.llm_weights, llm_scratch_, x.Rows(n - logits.rows(), logits.rows()),
-           logits);
+  size_t n = 0, wanted = 0;
+  stretches_.clear();
+  for (const Reading& reading : readings) {
+    MVLM_CHECK(reading.logits <= reading.positions.size(), "{} rows of logits for {}", reading.logits,
+               reading.positions.size());
+    stretches_.push_back({reading.cache, reading.positions.size()});
+    n += reading.positions.size();
+    wanted += reading.logits;
   }
+  MVLM_CHECK(n <= kPrefillChunk && logits.rows() == wanted, "{} positions, {} of {} rows of logits", n,
+             logits.rows(), wanted);
+  const Mat<float> x = x_.ReserveMat(n, static_cast<size_t>(model_.llm.hidden));
+  size_t row = 0;
+  for (const Reading& reading : readings) {
+    Embed(reading.positions, x.Rows(row, reading.positions.size()));
+    row += reading.positions.size();
+  }
+  Forward(ctx_, model_.llm, model_.llm_weights, model_.rope, stretches_, llm_scratch_, x);
+  if (wanted == 0) return;
+  // The rows somebody looks at move together, to the end of x, the last ones first.
+  size_t to = n;
+  for (size_t i = readings.size(), end = n; i-- > 0; end -= readings[i].positions.size()) {
+    to -= readings[i].logits;
+    const size_t from = end - readings[i].logits;
+    if (from != to) std::memmove(x.row(to), x.row(from), readings[i].logits * x.cols() * sizeof(float));
+  }
+  Logits(ctx_, model_.llm, model_.llm_weights, llm_scratch_, x.Rows(to, wanted), logits);
+}
+
+void Pipeline::Prefill(std::span<const Position> positions, KvCache& cache, Mat<float> logits) {
+  const Reading reading{.positions = positions, .cache = &cache, .logits = logits.rows()};
+  ReadTogether({&reading, 1}, logits);
 }
 
 void Pipeline::Step(int32_t id, KvCache& cache, Mat<float> logits) {

@@ -30,6 +30,20 @@ struct Position {
   const float* embedding = nullptr;  // visual token, [hidden]; id is then unused
 };
 
+// What one conversation reads in a pass shared with others.
+struct Reading {
+  std::span<const Position> positions;
+  KvCache* cache = nullptr;  // has room; each cache occurs once in a pass
+  size_t logits = 0;         // rows wanted, for the last so many positions
+};
+
+// A picture on its way through the tower, some blocks at a time.
+struct PictureProgress {
+  AlignedBuffer<float> buffer;
+  Mat<float> hidden;  // [1 + patches, vision_hidden]; no rows before the first piece
+  size_t blocks = 0;  // that have run
+};
+
 class Pipeline {
  public:
   Pipeline(const LoadedModel& model, int threads);  // `model` must outlive it
@@ -49,8 +63,16 @@ class Pipeline {
   // features: [patches, vision_hidden] -> tokens: [visual tokens, hidden].
   void VisualTokens(Mat<const float> features, Mat<float> tokens);
 
+  // A piece of both: at most `blocks` blocks of the tower, 1 or more. True if tokens [visual tokens, hidden]
+  // are there, the same to the bit as in one go.
+  bool AdvancePicture(const Image& picture, size_t blocks, PictureProgress& progress, Mat<float> tokens);
+
   // Both: tokens [visual tokens, hidden].
   void EncodePicture(const Image& picture, Mat<float> tokens);
+
+  // One pass over at most kPrefillChunk positions of all readings. logits: [rows of all readings, vocab], in
+  // their order. What a reading gets does not depend on the others.
+  void ReadTogether(std::span<const Reading> readings, Mat<float> logits);
 
   // Reads at most kPrefillChunk positions into `cache`, which has room. logits: [0, vocab] for none, [1,
   // vocab] for the last position only, [positions, vocab] for all. Results do not depend on how a prompt is
@@ -62,6 +84,7 @@ class Pipeline {
 
  private:
   void Embed(std::span<const Position> positions, Mat<float> x);
+  std::span<const float> Normalised(const Image& picture);
 
   const LoadedModel& model_;
   ThreadPool pool_;
@@ -75,6 +98,7 @@ class Pipeline {
   AlignedBuffer<float> pixels_;  // [3, S, S]
   AlignedBuffer<float> x_;       // [chunk, hidden]
   std::vector<int32_t> ids_;
+  std::vector<Stretch> stretches_;
 };
 
 }  // namespace mobilevlm::engine

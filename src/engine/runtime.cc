@@ -41,6 +41,20 @@ Result<std::shared_ptr<Runtime>> Runtime::Load(const LoadOptions& options) {
   return runtime;
 }
 
+const TokenTrie& Runtime::token_trie() {
+  std::call_once(token_trie_once_, [this] {
+    const Tokenizer& tokenizer = model_->tokenizer;
+    std::vector<std::string_view> pieces(static_cast<size_t>(tokenizer.size()));
+    for (int id = 0; id < tokenizer.size(); ++id) {
+      const PieceType type = tokenizer.Type(id);
+      if (type != PieceType::kNormal && type != PieceType::kByte && type != PieceType::kUserDefined) continue;
+      pieces[static_cast<size_t>(id)] = tokenizer.PieceText(id);
+    }
+    token_trie_ = std::make_unique<const TokenTrie>(pieces);
+  });
+  return *token_trie_;
+}
+
 Result<KvCache> Runtime::NewCache() const {
   return KvCache::Create(model_->llm, model_->kv_type, model_->context);
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "base/result.h"
 #include "engine/model.h"
 #include "engine/pipeline.h"
 #include "mobilevlm/mobilevlm.h"
+#include "sample/token_constraint.h"
 
 namespace mobilevlm::engine {
 
@@ -19,6 +21,9 @@ class Runtime {
   const ModelInfo& info() const { return info_; }
   Pipeline& pipeline() { return pipeline_; }
 
+  // The vocabulary as constrained sampling searches it; made at the first call.
+  const TokenTrie& token_trie();
+
   // A cache for one conversation; an Error if the memory cannot be had any more.
   Result<KvCache> NewCache() const;
 
@@ -29,6 +34,8 @@ class Runtime {
   std::unique_ptr<const LoadedModel> model_;
   Pipeline pipeline_;
   ModelInfo info_;
+  std::once_flag token_trie_once_;
+  std::unique_ptr<const TokenTrie> token_trie_;
 };
 
 }  // namespace mobilevlm::engine

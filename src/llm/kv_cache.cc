@@ -1,5 +1,7 @@
 #include "llm/kv_cache.h"
 
+#include <cstring>
+
 namespace mobilevlm {
 
 uint64_t KvCache::Bytes(const LlmConfig& config, DType type, size_t capacity) {
@@ -48,6 +50,17 @@ void KvCache::Advance(size_t tokens) {
 
 void KvCache::Truncate(size_t length) {
   MVLM_CHECK(length <= length_, "truncating {} positions to {}", length_, length);
+  length_ = length;
+}
+
+void KvCache::CopyBeginning(const KvCache& other, size_t length) {
+  MVLM_CHECK(length <= other.length_ && capacity_ == other.capacity_ && layers_ == other.layers_ &&
+                 kv_heads_ == other.kv_heads_ && position_bytes_ == other.position_bytes_,
+             "{} of {} positions, capacity {} and {}", length, other.length_, capacity_, other.capacity_);
+  for (size_t head = 0; head < layers_ * 2 * kv_heads_; ++head) {
+    const size_t offset = head * head_bytes();
+    std::memcpy(data_.get() + offset, other.data_.get() + offset, length * position_bytes_);
+  }
   length_ = length;
 }
 

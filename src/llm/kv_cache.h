@@ -37,6 +37,9 @@ class KvCache {
   // Forgets everything from position `length` on.
   void Truncate(size_t length);
 
+  // Becomes the first `length` positions of `other`, a cache of the same model, type and capacity.
+  void CopyBeginning(const KvCache& other, size_t length);
+
   // The first `length` positions of one layer.
   KvView View(size_t layer, size_t length) const;
 

@@ -24,15 +24,21 @@ struct Buffers {
 
 // LlamaAttention.forward, causal; x += o(attention(...)).
 void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, size_t layer,
-               const RopeTable& rope, KvCache& cache, AttentionScratch& scratch, const Buffers& b,
-               Mat<float> x) {
-  const size_t start = cache.length();
+               const RopeTable& rope, std::span<const Stretch> stretches, AttentionScratch& scratch,
+               const Buffers& b, Mat<float> x) {
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
   Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
-  ApplyRope(ctx, rope, start, b.q);
-  ApplyRope(ctx, rope, start, b.k);
-  cache.Store(ctx, layer, b.k, b.v);
-  AttentionCausal(ctx, b.q, cache.View(layer, start + x.rows()), start, scratch, b.q);
+  size_t row = 0;
+  for (const Stretch& stretch : stretches) {
+    KvCache& cache = *stretch.cache;
+    const size_t start = cache.length();
+    const Mat<float> q = b.q.Rows(row, stretch.tokens), k = b.k.Rows(row, stretch.tokens);
+    ApplyRope(ctx, rope, start, q);
+    ApplyRope(ctx, rope, start, k);
+    cache.Store(ctx, layer, k, b.v.Rows(row, stretch.tokens));
+    AttentionCausal(ctx, q, cache.View(layer, start + stretch.tokens), start, scratch, q);
+    row += stretch.tokens;
+  }
   Linear(ctx, b.q, weights.o, b.normed);
   AddInPlace(ctx, b.normed, x);
 }
@@ -86,16 +92,21 @@ void EmbedTokens(const OpsContext& ctx, const LlmWeights& weights, std::span<con
 }
 
 void Forward(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, const RopeTable& rope,
-             KvCache& cache, LlmScratch& scratch, Mat<float> x) {
+             std::span<const Stretch> stretches, LlmScratch& scratch, Mat<float> x) {
   MVLM_CHECK(x.cols() == static_cast<size_t>(config.hidden), "{} columns", x.cols());
-  MVLM_CHECK(cache.length() + x.rows() <= rope.positions(), "position {} of {}", cache.length() + x.rows(),
-             rope.positions());
+  size_t tokens = 0;
+  for (const Stretch& stretch : stretches) {
+    const size_t end = stretch.cache->length() + stretch.tokens;
+    MVLM_CHECK(end <= rope.positions(), "position {} of {}", end, rope.positions());
+    tokens += stretch.tokens;
+  }
+  MVLM_CHECK(tokens == x.rows(), "stretches of {} tokens, {} rows", tokens, x.rows());
   const Buffers buffers(config, x.rows(), scratch);
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    Attention(ctx, config, weights.blocks[layer], layer, rope, cache, scratch.attention, buffers, x);
+    Attention(ctx, config, weights.blocks[layer], layer, rope, stretches, scratch.attention, buffers, x);
     Mlp(ctx, config, weights.blocks[layer], buffers, x);
   }
-  cache.Advance(x.rows());
+  for (const Stretch& stretch : stretches) stretch.cache->Advance(stretch.tokens);
 }
 
 void Logits(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, LlmScratch& scratch,

@@ -58,10 +58,18 @@ struct LlmScratch {
 void EmbedTokens(const OpsContext& ctx, const LlmWeights& weights, std::span<const int32_t> ids,
                  Mat<float> out);
 
-// Runs all blocks on x [tokens, hidden], in place, the tokens standing at positions cache.length() ..; their
-// keys and values are appended. The cache has room and the table covers it (callers check the context).
+// Consecutive rows of a pass that belong to one conversation.
+struct Stretch {
+  KvCache* cache = nullptr;  // each cache occurs once in a pass
+  size_t tokens = 0;
+};
+
+// Runs all blocks on x [tokens of all stretches, hidden], in place, the tokens of a stretch standing at
+// positions cache->length() ..; their keys and values are appended. The caches have room and the table covers
+// it (callers check the context). The weights are read once for all stretches, and what a stretch gets does
+// not depend on the others.
 void Forward(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, const RopeTable& rope,
-             KvCache& cache, LlmScratch& scratch, Mat<float> x);
+             std::span<const Stretch> stretches, LlmScratch& scratch, Mat<float> x);
 
 // Final norm and lm_head: x [rows, hidden] as Forward left it, logits [rows, vocab].
 void Logits(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& weights, LlmScratch& scratch,

@@ -10,6 +10,7 @@ namespace mobilevlm {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr size_t kSortedFirst = 64;  // most draws and nuclei end among these
 
 }  // namespace
 
@@ -62,27 +63,37 @@ Result<int> Sampler::Sample(std::span<const float> logits, std::span<const int> 
   }
   if (penalty) Penalise(seen);
 
-  // Likeliest first; the lower id first on a tie, so that the order is one and the same everywhere.
-  const auto likelier = [](const Candidate& a, const Candidate& b) {
-    return a.value != b.value ? a.value > b.value : a.id < b.id;
-  };
-  if (options_.temperature == 0.0f) {
-    const auto best = std::min_element(candidates_.begin(), candidates_.end(), likelier);
-    if (best == candidates_.end() || best->value == kMinusInfinity) {
-      return Fail("the model produced no finite logit");
-    }
-    return best->id;
-  }
-  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < candidates_.size()) {
-    std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(), likelier);
-    candidates_.resize(static_cast<size_t>(options_.top_k));
-  } else {
-    std::sort(candidates_.begin(), candidates_.end(), likelier);
-  }
-  if (candidates_.empty() || candidates_.front().value == kMinusInfinity) {
+  sorted_ = 0;
+  if (options_.top_k > 0) Keep(static_cast<size_t>(options_.top_k));
+  if (candidates_.empty() || Likeliest(0).logit == kMinusInfinity) {
     return Fail("the model produced no finite logit");
   }
-  return Draw();
+  return options_.temperature == 0.0f ? candidates_.front().id : Draw();
+}
+
+// The candidate of this rank: the likeliest is 0, the lower id first on a tie, so that the order is one and
+// the same everywhere. Sorting a whole vocabulary takes milliseconds, so only as much is sorted as is looked
+// at.
+const Sampler::Candidate& Sampler::Likeliest(size_t rank) {
+  if (rank < sorted_) return candidates_[rank];
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  };
+  const size_t wanted = std::min(std::max({rank + 1, 2 * sorted_, kSortedFirst}), candidates_.size());
+  const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+  const auto middle = candidates_.begin() + static_cast<std::ptrdiff_t>(wanted);
+  if (middle != candidates_.end()) std::nth_element(begin, middle, candidates_.end(), likelier);
+  std::sort(begin, middle, likelier);
+  sorted_ = wanted;
+  return candidates_[rank];
+}
+
+// Drops all but the likeliest.
+void Sampler::Keep(size_t count) {
+  if (count == 0 || count >= candidates_.size()) return;
+  Likeliest(count - 1);
+  candidates_.resize(count);
+  sorted_ = count;
 }
 
 void Sampler::Penalise(std::span<const int> seen) {
@@ -93,48 +104,48 @@ void Sampler::Penalise(std::span<const int> seen) {
       penalised_[static_cast<size_t>(id)] = 1;  // no wrap-around after 255 repeats
       continue;
     }
-    float& value = candidates_[static_cast<size_t>(id)].value;
+    float& value = candidates_[static_cast<size_t>(id)].logit;
     value = value > 0.0f ? value / options_.repetition_penalty : value * options_.repetition_penalty;
   }
 }
 
-// candidates_ holds logits, likeliest first. Filters and draws.
+// Filters and draws.
 int Sampler::Draw() {
-  const float top = candidates_.front().value;
+  const float top = Likeliest(0).logit;
   if (std::isinf(top)) return candidates_.front().id;  // +infinity: certain, and inf - inf is no number
   double total = 0.0;
   for (Candidate& candidate : candidates_) {
-    candidate.value = std::exp((candidate.value - top) / options_.temperature);
-    total += static_cast<double>(candidate.value);
+    candidate.weight = std::exp((candidate.logit - top) / options_.temperature);
+    total += static_cast<double>(candidate.weight);
   }
   // top-p on the probabilities as they stand; the likeliest always stays.
   if (options_.top_p < 1.0f) {
     double sum = 0.0;
     size_t keep = 0;
     while (keep < candidates_.size() && sum < static_cast<double>(options_.top_p) * total) {
-      sum += static_cast<double>(candidates_[keep++].value);
+      sum += static_cast<double>(Likeliest(keep++).weight);
     }
-    candidates_.resize(std::max<size_t>(keep, 1));
+    Keep(std::max<size_t>(keep, 1));
     total = sum;
   }
-  // The likeliest has value 1 here, so min-p compares with the values directly.
+  // The likeliest has weight 1, so min-p compares with the weights directly.
   if (options_.min_p > 0.0f) {
     size_t keep = 0;
     double sum = 0.0;
-    while (keep < candidates_.size() && candidates_[keep].value >= options_.min_p) {
-      sum += static_cast<double>(candidates_[keep++].value);
+    while (keep < candidates_.size() && Likeliest(keep).weight >= options_.min_p) {
+      sum += static_cast<double>(candidates_[keep++].weight);
     }
-    candidates_.resize(std::max<size_t>(keep, 1));
+    Keep(std::max<size_t>(keep, 1));
     total = sum;
   }
   double target = random_.Uniform() * total;
-  for (const Candidate& candidate : candidates_) {
-    target -= static_cast<double>(candidate.value);
-    if (target < 0.0) return candidate.id;
+  for (size_t rank = 0; rank < candidates_.size(); ++rank) {
+    target -= static_cast<double>(Likeliest(rank).weight);
+    if (target < 0.0) return candidates_[rank].id;
   }
   // Rounding left a crumb: the last candidate that has any probability.
   for (size_t i = candidates_.size(); i > 1; --i) {
-    if (candidates_[i - 1].value > 0.0f) return candidates_[i - 1].id;
+    if (candidates_[i - 1].weight > 0.0f) return candidates_[i - 1].id;
   }
   return candidates_.front().id;
 }

@@ -38,16 +38,20 @@ class Sampler {
 
  private:
   struct Candidate {
-    float value;  // the logit, later its probability
+    float logit;
     int id;
+    float weight = 0;  // exp of it, relative to the likeliest
   };
 
   void Penalise(std::span<const int> seen);
   int Draw();
+  const Candidate& Likeliest(size_t rank);
+  void Keep(size_t count);
 
   SamplerOptions options_;
   Random random_;
   std::vector<Candidate> candidates_;  // scratch, [vocab] before the filters
+  size_t sorted_ = 0;                  // of candidates_: the likeliest, in order, stand in front
   std::vector<uint8_t> penalised_;     // scratch, [vocab]: the penalty hits each id once
 };
 

@@ -11,10 +11,12 @@ namespace {
 
 // Fields of VisionScratch as matrices of this model's size.
 struct Buffers {
-  Buffers(const VisionConfig& config, VisionScratch& scratch) {
+  Buffers(const VisionConfig& config, VisionScratch& scratch, Mat<float> hidden_states)
+      : hidden(hidden_states) {
     const size_t positions = 1 + static_cast<size_t>(config.patches());
     const size_t width = static_cast<size_t>(config.hidden);
-    hidden = scratch.hidden.ReserveMat(positions, width);
+    MVLM_CHECK(hidden.rows() == positions && hidden.cols() == width, "hidden [{}, {}]", hidden.rows(),
+               hidden.cols());
     normed = scratch.normed.ReserveMat(positions, width);
     q = scratch.q.ReserveMat(positions, width);
     k = scratch.k.ReserveMat(positions, width);
@@ -33,18 +35,6 @@ void Activate(const OpsContext& ctx, VisionActivation activation, Mat<float> x) 
     case VisionActivation::kSilu:
       return Silu(ctx, x);
   }
-}
-
-// CLIPVisionEmbeddings.forward, then CLIPVisionTransformer's pre_layrnorm. The class token comes FIRST:
-// position 0 is its own, patch i stands at position 1 + i.
-void Embed(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights,
-           std::span<const float> pixels, PatchScratch& scratch, Mat<float> hidden) {
-  std::copy(weights.class_embedding.begin(), weights.class_embedding.end(), hidden.row(0));
-  PatchEmbed(ctx, pixels.data(), static_cast<size_t>(config.image_size),
-             static_cast<size_t>(config.patch_size), weights.patch_embedding, scratch,
-             hidden.Rows(1, hidden.rows() - 1));
-  AddInPlace(ctx, weights.position_embedding, hidden);
-  LayerNorm(ctx, hidden, weights.pre_ln.gamma, weights.pre_ln.beta, config.layer_norm_eps, hidden);
 }
 
 // CLIPEncoderLayer.forward: x += attention(ln1(x)); x += mlp(ln2(x)).
@@ -102,22 +92,37 @@ uint64_t VisionScratch::Bytes(const VisionConfig& config) {
   return positions * per_position * sizeof(float);
 }
 
+// CLIPVisionEmbeddings.forward, then CLIPVisionTransformer's pre_layrnorm. The class token comes FIRST:
+// position 0 is its own, patch i stands at position 1 + i.
+void EmbedPatches(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights,
+                  std::span<const float> pixels, VisionScratch& scratch, Mat<float> hidden) {
+  const size_t side = static_cast<size_t>(config.image_size);
+  MVLM_CHECK(pixels.size() == 3 * side * side, "{} pixel values for a side of {}", pixels.size(), side);
+  std::copy(weights.class_embedding.begin(), weights.class_embedding.end(), hidden.row(0));
+  PatchEmbed(ctx, pixels.data(), static_cast<size_t>(config.image_size),
+             static_cast<size_t>(config.patch_size), weights.patch_embedding, scratch.patches,
+             hidden.Rows(1, hidden.rows() - 1));
+  AddInPlace(ctx, weights.position_embedding, hidden);
+  LayerNorm(ctx, hidden, weights.pre_ln.gamma, weights.pre_ln.beta, config.layer_norm_eps, hidden);
+}
+
+void RunBlocks(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights, size_t begin,
+               size_t end, VisionScratch& scratch, Mat<float> hidden) {
+  const Buffers buffers(config, scratch, hidden);
+  for (size_t i = begin; i < end; ++i) Block(ctx, config, weights.blocks[i], scratch.attention, buffers);
+}
+
 void EncodeVision(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights,
                   std::span<const float> pixels, VisionScratch& scratch, Mat<float> features) {
-  const size_t side = static_cast<size_t>(config.image_size);
   const size_t patches = static_cast<size_t>(config.patches());
-  MVLM_CHECK(pixels.size() == 3 * side * side, "{} pixel values for a side of {}", pixels.size(), side);
   MVLM_CHECK(features.rows() == patches && features.cols() == static_cast<size_t>(config.hidden));
-
-  const Buffers buffers(config, scratch);
-  Embed(ctx, config, weights, pixels, scratch.patches, buffers.hidden);
-  for (const VisionBlockWeights& block : weights.blocks) {
-    Block(ctx, config, block, scratch.attention, buffers);
-  }
+  const Mat<float> hidden = scratch.hidden.ReserveMat(1 + patches, features.cols());
+  EmbedPatches(ctx, config, weights, pixels, scratch, hidden);
+  RunBlocks(ctx, config, weights, 0, weights.blocks.size(), scratch, hidden);
   // CLIPVisionTower.feature_select, "patch": row 0 is the class token. No post_layernorm: the official code
   // takes hidden_states, which come before it.
   for (size_t i = 0; i < patches; ++i) {
-    std::memcpy(features.row(i), buffers.hidden.row(1 + i), features.cols() * sizeof(float));
+    std::memcpy(features.row(i), hidden.row(1 + i), features.cols() * sizeof(float));
   }
 }
 

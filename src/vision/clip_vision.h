@@ -54,4 +54,11 @@ struct VisionScratch {
 void EncodeVision(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights,
                   std::span<const float> pixels, VisionScratch& scratch, Mat<float> features);
 
+// The same in pieces, for a picture that must not hold up others. hidden: [positions, hidden], the caller's,
+// kept between the pieces. All blocks in order make up the tower; rows 1 .. of hidden are then the features.
+void EmbedPatches(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights,
+                  std::span<const float> pixels, VisionScratch& scratch, Mat<float> hidden);
+void RunBlocks(const OpsContext& ctx, const VisionConfig& config, const VisionWeights& weights, size_t begin,
+               size_t end, VisionScratch& scratch, Mat<float> hidden);
+
 }  // namespace mobilevlm

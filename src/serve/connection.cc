@@ -1,0 +1,124 @@
+#include "serve/connection.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace mobilevlm::serve {
+namespace {
+
+constexpr auto kLinger = std::chrono::seconds(2);
+
+thread_local Connection* current = nullptr;
+
+void Name(const sockaddr_storage& address, std::string& ip, int& port) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    port = ntohs(v4.sin_port);
+  } else if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+    port = ntohs(v6.sin6_port);
+  }
+  ip = text;
+}
+
+}  // namespace
+
+Connection* Connection::Current() { return current; }
+Connection::Serving::Serving(Connection& connection) { current = &connection; }
+Connection::Serving::~Serving() { current = nullptr; }
+
+bool Connection::PollFor(short events, std::chrono::milliseconds most) const {
+  pollfd entry{.fd = socket_, .events = events, .revents = 0};
+  const int timeout = static_cast<int>(std::max<int64_t>(most.count(), 0));
+  return ::poll(&entry, 1, timeout) > 0;
+}
+
+void Connection::BeginRequest() {
+  deadline_ = Clock::now() + limits_.header;
+  header_bytes_ = 0;
+  line_ends_ = 0;
+  in_header_ = true;
+  WatchHeader(buffer_.data() + begin_, 0);
+}
+
+// Finds the empty line that ends the header among the bytes the library has taken.
+void Connection::WatchHeader(const char* bytes, size_t size) {
+  for (size_t i = 0; i < size && in_header_; ++i) {
+    ++header_bytes_;
+    if (bytes[i] == '\n') {
+      if (++line_ends_ == 2) {
+        in_header_ = false;
+        deadline_ = Clock::now() + limits_.body;
+      }
+    } else if (bytes[i] != '\r') {
+      line_ends_ = 0;
+    }
+  }
+}
+
+bool Connection::is_readable() const {
+  return begin_ < end_ || PollFor(POLLIN, std::chrono::milliseconds(0));
+}
+
+bool Connection::is_writable() const { return PollFor(POLLOUT, limits_.write) && !PeerHasGone(); }
+
+ssize_t Connection::read(char* to, size_t size) {
+  if (in_header_ && header_bytes_ >= limits_.header_bytes) return -1;
+  if (begin_ == end_) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
+    if (left.count() <= 0 || !PollFor(POLLIN, left)) {
+      timed_out_ = true;
+      return -1;
+    }
+    const ssize_t received = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
+    if (received <= 0) return received;
+    begin_ = 0;
+    end_ = static_cast<size_t>(received);
+  }
+  const size_t count = std::min(size, end_ - begin_);
+  std::memcpy(to, buffer_.data() + begin_, count);
+  begin_ += count;
+  WatchHeader(to, count);
+  return static_cast<ssize_t>(count);
+}
+
+ssize_t Connection::write(const char* from, size_t size) {
+  if (!PollFor(POLLOUT, limits_.write)) return -1;
+  return ::send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool Connection::PeerHasGone() const {
+  if (begin_ < end_) return false;
+  char byte;
+  const ssize_t found = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return found == 0 || (found < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+void Connection::Linger() {
+  ::shutdown(socket_, SHUT_WR);
+  const Clock::time_point end = Clock::now() + kLinger;
+  while (Clock::now() < end && PollFor(POLLIN, std::chrono::milliseconds(100))) {
+    if (::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) <= 0) break;
+  }
+}
+
+void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getpeername(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) Name(address, ip, port);
+}
+
+void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) Name(address, ip, port);
+}
+
+}  // namespace mobilevlm::serve

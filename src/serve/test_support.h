@@ -1,0 +1,126 @@
+// A server in this process, and what its tests ask it.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <chrono>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "serve/server.h"
+
+namespace mobilevlm::serve {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+inline const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
+inline constexpr char kChat[] = "/v1/chat/completions";
+
+inline const Model& NanoModel() {
+  static const Model model = *Model::Load(
+      {.text = kGolden + "nano-ldpv2/text.gguf", .mmproj = kGolden + "nano-ldpv2/mmproj.gguf", .threads = 1});
+  return model;
+}
+
+inline std::string Base64(std::string_view bytes) {
+  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 3; ++k)
+      bits = bits << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k) text += i + k > bytes.size() ? '=' : kAlphabet[bits >> (18 - 6 * k) & 63];
+  }
+  return text;
+}
+
+inline std::string PictureUri() {
+  std::ifstream file(kGolden + "image_336.png", std::ios::binary);
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  return "data:image/png;base64," + Base64(bytes.str());
+}
+
+// The head of a PNG that claims to be 60,000 pixels wide and high.
+inline std::string PngBombUri() {
+  std::string png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xEA\x60\0\0\xEA\x60\x08\x02\0\0\0", 29);
+  png += std::string("\x0F\xB0\xE2\x15", 4) + std::string("\0\0\0\x10IDAT", 8) + std::string(16, '\0');
+  return "data:image/png;base64," + Base64(png);
+}
+
+inline Json Ask(const std::string& text) {
+  return {{"model", "nano"}, {"max_tokens", 8}, {"messages", {{{"role", "user"}, {"content", text}}}}};
+}
+
+inline Json AskAbout(const std::string& url, const std::string& text = "What is this?") {
+  Json json = Ask("");
+  json["messages"][0]["content"] = {{{"type", "text"}, {"text", text}},
+                                    {{"type", "image_url"}, {"image_url", {{"url", url}}}}};
+  return json;
+}
+
+inline ServerOptions Quiet() {
+  ServerOptions options;
+  options.port = 0;
+  options.model_name = "nano";
+  options.quiet = true;
+  options.batch.streams = 4;
+  options.max_body = 1 << 20;
+  options.drain_seconds = 20;
+  return options;
+}
+
+class RunningServer {
+ public:
+  explicit RunningServer(const ServerOptions& options = Quiet()) {
+    Result<std::unique_ptr<Server>> server = Server::Create(NanoModel(), options);
+    EXPECT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+    thread_ = std::thread([this] { server_->Run(); });
+    for (int i = 0; i < 500; ++i) {
+      if (const auto ready = Client().Get("/ready"); ready && ready->status == 200) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  ~RunningServer() { Stop(); }
+  void Stop() {
+    if (!thread_.joinable()) return;
+    server_->Drain();
+    thread_.join();
+  }
+  int port() const { return server_->port(); }
+  Server& server() { return *server_; }
+  httplib::Client Client() const {
+    httplib::Client client("127.0.0.1", server_->port());
+    client.set_read_timeout(60);
+    return client;
+  }
+  httplib::Result Post(const Json& body) const {
+    return Client().Post(kChat, body.dump(), "application/json");
+  }
+  httplib::Result PostText(const std::string& body) const {
+    return Client().Post(kChat, body, "application/json");
+  }
+
+ private:
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+inline std::string Error(const httplib::Result& response, int status) {
+  if (!response) return "no response";
+  EXPECT_EQ(response->status, status) << response->body;
+  const Json json = Json::parse(response->body, nullptr, false);
+  EXPECT_TRUE(json.is_object() && json.contains("error") && json["error"].contains("type")) << response->body;
+  return json.is_object() ? json["error"].value("message", "") : "";
+}
+
+}  // namespace mobilevlm::serve
