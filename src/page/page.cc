@@ -31,7 +31,8 @@ figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .3rem }
 svg { width: 100%; height: auto; display: block }
 svg text { fill: var(--dim); font: 11px system-ui, sans-serif } svg text.ink { fill: var(--ink) }
 svg .grid { stroke: var(--rule); stroke-width: 1 }
-svg rect { fill: currentColor }
+svg rect, svg circle { fill: currentColor }
+svg polyline { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linejoin: round }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; font-size: .8rem; margin-top: .3rem }
 .c0 { color: #2f6fde } .c1 { color: #d9622b } .c2 { color: #2a9d6f } .c3 { color: #b14cc4 } .c4 { color: #c39b12 }
 .c5 { color: #1f9bb5 } .c6 { color: #d2456f } .c7 { color: #6d7f2a } .c8 { color: #7a6ff0 } .c9 { color: #8a8f96 }
@@ -42,7 +43,8 @@ svg rect { fill: currentColor }
 .card p { margin: .15rem 0 } .card .q { color: var(--dim); white-space: pre-line }
 .card .tag { font-size: .75rem; color: var(--dim) }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem }
-.bad { color: #d2456f }
+.bad { color: #d2456f } .good { color: #2a9d6f }
+pre { overflow-x: auto; font-size: .8rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; width: 100%;
   overflow-wrap: normal }
 th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid var(--rule) }

@@ -1,9 +1,13 @@
 #include "page/page.h"
+#include "page/line_chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "page/charts.h"
+#include "page/line_chart.h"
 
 namespace mobilevlm::page {
 namespace {
@@ -68,6 +72,19 @@ TEST(Charts, BarsAreAsLongAsTheirNumbers) {
 TEST(Charts, NothingToShowIsNoCrash) {
   EXPECT_THAT(BarChartHtml({.title = "T", .series = {}, .bars = {}}), HasSubstr("<figure>"));
   EXPECT_THAT(HistogramHtml({.title = "T", .x_label = "x", .bins = {}, .series = {}}), HasSubstr("<figure>"));
+}
+
+TEST(LineChart, LeavesOutWhatCannotBeDrawn) {
+  LineChart chart{
+      "a < b", {{"one", {1, 2, 3}, {1, std::nan(""), 100}}, {"<two>", {1, 2}, {0, 10}}}, true, false};
+  const std::string html = LineChartHtml(chart);
+  EXPECT_NE(html.find("a &lt; b"), std::string::npos);
+  EXPECT_NE(html.find("&lt;two&gt;"), std::string::npos);
+  EXPECT_EQ(html.find("nan"), std::string::npos);
+  EXPECT_EQ(html.find("inf"), std::string::npos);
+  EXPECT_NE(html.find("<polyline"), std::string::npos);
+  EXPECT_NE(html.find("<circle"), std::string::npos);  // 0 has no logarithm, so one point is left
+  EXPECT_EQ(LineChartHtml({"empty", {}, false, false}).find("nan"), std::string::npos);
 }
 
 }  // namespace

@@ -8,11 +8,9 @@
 
 #include "base/check.h"
 #include "base/read_file.h"
-#include "train/runlog/base64.h"
 #include "train/runlog/event_file.h"
 #include "train/runlog/report.h"
 #include "train/runlog/run_log.h"
-#include "train/runlog/svg_chart.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -103,14 +101,6 @@ TEST(Crc32c, HasThePublishedValue) {
   EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8A9136AAu);  // RFC 3720: 32 bytes of zeroes
 }
 
-TEST(Base64, AgreesWithTheStandardsExamples) {
-  EXPECT_EQ(EncodeBase64(""), "");
-  EXPECT_EQ(EncodeBase64("f"), "Zg==");
-  EXPECT_EQ(EncodeBase64("fo"), "Zm8=");
-  EXPECT_EQ(EncodeBase64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(EncodeBase64("\xff\xfe"), "//4=");
-}
-
 TEST_F(RunLogTest, ContinuingDropsWhatWillBeWrittenAgain) {
   {
     auto log = RunLog::Open(directory_ + "/stage", 0);
@@ -140,18 +130,6 @@ TEST(ProgressLine, HasLossRateSpeedAndTheTimeLeft) {
   EXPECT_EQ(ProgressLine("lora", {{"step", 10}, {"loss", 2.5}, {"lr", 2e-4}, {"tokens_per_second", 1234.4}},
                          40, 75),
             "lora step 10/40 loss 2.5000 lr 0.0002 1234 tokens/s, 1 min 15 s left");
-}
-
-TEST(Chart, LeavesOutWhatCannotBeDrawn) {
-  Chart chart{"a < b", {{"one", {1, 2, 3}, {1, std::nan(""), 100}}, {"<two>", {1, 2}, {0, 10}}}, true, false};
-  const std::string html = ChartHtml(chart);
-  EXPECT_NE(html.find("a &lt; b"), std::string::npos);
-  EXPECT_NE(html.find("&lt;two&gt;"), std::string::npos);
-  EXPECT_EQ(html.find("nan"), std::string::npos);
-  EXPECT_EQ(html.find("inf"), std::string::npos);
-  EXPECT_NE(html.find("<polyline"), std::string::npos);
-  EXPECT_NE(html.find("<circle"), std::string::npos);  // 0 has no logarithm, so one point is left
-  EXPECT_EQ(ChartHtml({"empty", {}, false, false}).find("nan"), std::string::npos);
 }
 
 TEST_F(RunLogTest, ReportHoldsEveryStageAndNothingFromElsewhere) {

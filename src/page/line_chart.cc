@@ -1,4 +1,4 @@
-#include "train/runlog/svg_chart.h"
+#include "page/line_chart.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,9 @@
 #include <cmath>
 #include <limits>
 
-namespace mobilevlm::train {
+#include "page/page.h"
+
+namespace mobilevlm::page {
 namespace {
 
 // The drawing's units; the page scales it to its column.
@@ -64,8 +66,8 @@ std::string Number(double value) {
 
 class Plotter {
  public:
-  explicit Plotter(const Chart& chart) : chart_(chart) {
-    for (const ChartSeries& series : chart.series) {
+  explicit Plotter(const LineChart& chart) : chart_(chart) {
+    for (const Curve& series : chart.series) {
       for (size_t i = 0; i < series.x.size(); ++i) {
         if (!Drawn(series.y[i])) continue;
         x_.Add(series.x[i]);
@@ -93,7 +95,7 @@ class Plotter {
     return svg;
   }
 
-  std::string Line(const ChartSeries& series, size_t colour) const {
+  std::string Line(const Curve& series, size_t colour) const {
     std::string points;
     size_t drawn = 0;
     const size_t stride = std::max<size_t>(1, series.x.size() / kMostPoints);
@@ -118,39 +120,13 @@ class Plotter {
     return kHeight - kBottom - (y - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom);
   }
 
-  const Chart& chart_;
+  const LineChart& chart_;
   Range x_, y_;
 };
 
 }  // namespace
 
-std::string EscapeHtml(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
-
-std::string ChartHtml(const Chart& chart) {
+std::string LineChartHtml(const LineChart& chart) {
   const Plotter plotter(chart);
   std::string html = fmt::format(
       "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {:.0f} {:.0f}\" role=img aria-label=\"{}\">{}",
@@ -167,4 +143,4 @@ std::string ChartHtml(const Chart& chart) {
   return html + "</figure>\n";
 }
 
-}  // namespace mobilevlm::train
+}  // namespace mobilevlm::page

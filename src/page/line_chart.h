@@ -5,24 +5,21 @@
 #include <string>
 #include <vector>
 
-namespace mobilevlm::train {
+namespace mobilevlm::page {
 
-struct ChartSeries {
+struct Curve {
   std::string name;
   std::vector<double> x, y;  // equally long, x ascending; points that are not finite are left out
 };
 
-struct Chart {
+struct LineChart {
   std::string title;
-  std::vector<ChartSeries> series;
+  std::vector<Curve> series;
   bool log_y = false;      // only points above 0 are drawn
   bool from_zero = false;  // the axis begins at 0 (else at the smallest value)
 };
 
 // <figure> with title, SVG and legend; escapes whatever the names hold.
-std::string ChartHtml(const Chart& chart);
+std::string LineChartHtml(const LineChart& chart);
 
-// &, <, >, " and ' as entities.
-std::string EscapeHtml(const std::string& text);
-
-}  // namespace mobilevlm::train
+}  // namespace mobilevlm::page
