@@ -79,8 +79,8 @@ Status RunOneOrMany(RunFlags& flags) {
   if (!flags.json_schema.empty()) {
     // The schema itself, or the file that holds it.
     const bool is_text = flags.json_schema.find('{') != std::string::npos;
-    MVLM_ASSIGN(flags.generate.json_schema,
-                is_text ? Result<std::string>(flags.json_schema) : ReadFile(flags.json_schema, kLargestSchema));
+    MVLM_ASSIGN(flags.generate.json_schema, is_text ? Result<std::string>(flags.json_schema)
+                                                    : ReadFile(flags.json_schema, kLargestSchema));
   }
   if (!flags.batch.empty()) {
     if (flags.output.empty()) return Fail("--batch needs -o, the file for the answers");

@@ -21,7 +21,8 @@ const modelAt = rest.indexOf("--model");
 const model = modelAt < 0 ? [] : ["-m", rest[modelAt + 1], "--mmproj", rest[modelAt + 2]];
 
 const server = await TestServer.start(executable, [...model, "--quiet", "--parallel", String(parallel),
-  "--queue", String(clients), "--picture-cache", "8"]);
+  // Requests of clients that have gone stay in the queue until the engine looks at it again.
+  "--queue", String(2 * clients), "--picture-cache", "8"]);
 const agent = new Agent({keepAlive: true, maxSockets: clients});
 const pictures = ["chart", "farm", "shapes"].map((name) => "data:image/png;base64," +
   readFileSync(path.join(source, `models/mini/samples/${name}.png`)).toString("base64"));
@@ -113,6 +114,7 @@ const percentile = (p) => Math.round(firstTokens[Math.min(firstTokens.length - 1
 const growth = (end - warm) / warm;
 console.log(JSON.stringify({requests, clients, parallel, seconds: Math.round(seconds * 10) / 10,
   requests_per_second: Math.round(requests / seconds * 10) / 10, failures: failures.length,
+  mean_in_system_ms: Math.round(clients / (requests / seconds) * 1000),  // by Little's law
   first_token_ms: {p50: percentile(0.5), p95: percentile(0.95), max: percentile(1)},
   resident_mib: {after_a_fifth: Math.round(warm / 2 ** 20), end: Math.round(end / 2 ** 20)},
   growth_percent: Math.round(growth * 10_000) / 100, exit_code: code}));
