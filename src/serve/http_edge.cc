@@ -95,6 +95,11 @@ Result<int> HttpEdge::Bind(const std::string& host, int port) {
   return bound;
 }
 
+void HttpEdge::StopAccepting() {
+  closing_ = true;
+  ::shutdown(svr_sock_, SHUT_RDWR);  // the library's accept() fails, and it waits for the open connections
+}
+
 bool HttpEdge::process_and_close_socket(socket_t socket) {
   Connection connection(socket, limits_);
   const Connection::Serving serving(connection);

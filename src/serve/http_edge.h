@@ -50,8 +50,9 @@ class HttpEdge : public httplib::Server {
   // Takes the port (0: any); returns it.
   Result<int> Bind(const std::string& host, int port);
 
-  // Connections are closed after the request they are in.
-  void CloseIdle() { closing_ = true; }
+  // Ends listening: no more connections; those that are open are closed after the request they are in. Not
+  // stop(), after which the library cuts off every response that is being streamed.
+  void StopAccepting();
 
  private:
   bool process_and_close_socket(socket_t socket) override;

@@ -106,10 +106,9 @@ class Server::Impl {
     std::unique_lock lock(mutex_);
     const auto finished = [this] { return finished_; };
     changed_.wait_for(lock, std::chrono::seconds(options_.drain_delay_seconds), finished);
-    // The library forgets a stop that comes before it listens.
+    // The library cannot be stopped before it listens.
     while (!finished_ && !edge_.is_running()) changed_.wait_for(lock, std::chrono::milliseconds(10));
-    edge_.CloseIdle();
-    edge_.stop();
+    edge_.StopAccepting();
     if (changed_.wait_for(lock, std::chrono::seconds(options_.drain_seconds), finished)) return;
     log_.Warn("giving up on answers that take too long", {});
     scheduler_->CancelAll();
