@@ -90,9 +90,9 @@ struct Recipe {
     int64_t hidden = 256, intermediate = 768, layers = 4, heads = 4, head_dim = 64;
     int64_t vocabulary = 2048, context = 512;
     int64_t tokenizer_scenes = 4000;
-    int64_t scenes = 16000;                      // training scenes with cached features
+    int64_t scenes = 20000;                      // training scenes with cached features
     int64_t questions_per_kind = 128;            // in validation
-    int64_t most_rounds = 12;                    // most questions about one scene
+    int64_t most_rounds = 5;                     // most questions about one scene
     double dialogue_share = 0.15;                // of scenes: their questions make one conversation
     double caption_share = 0.15;                 // of the language stage's samples
     double cell_loss = 1;                        // of align: weight of the distance to the cells' words
