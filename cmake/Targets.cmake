@@ -46,7 +46,7 @@ function(mobilevlm_library NAME)
   target_link_libraries(${NAME} ${scope} mobilevlm_flags ${ARG_DEPS} ${ARG_LIBS})
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
-  if(tests AND (MOBILEVLM_ENGINE_TESTS OR NAME IN_LIST MOBILEVLM_TESTED_FOLDERS))
+  if(tests AND MOBILEVLM_TESTS AND (NOT MOBILEVLM_TEST_FOLDERS OR NAME IN_LIST MOBILEVLM_TEST_FOLDERS))
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE ${NAME} GTest::gtest_main GTest::gmock ${ARG_TEST_LIBS})
     target_compile_definitions(${NAME}_test PRIVATE MOBILEVLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
