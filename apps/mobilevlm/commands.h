@@ -28,7 +28,6 @@ void AddQuantizeCommand(CLI::App& app, Status& status);
 void AddTrainCommand(CLI::App& app, Status& status);
 void AddWorldCommand(CLI::App& app, Status& status);
 void AddEvalCommand(CLI::App& app, Status& status);
-void AddDataCommand(CLI::App& app, Status& status);
 
 // -m, --mmproj, --threads, --ctx, --kv: which model, and how it is loaded.
 void AddModelFlags(CLI::App& command, LoadOptions& load);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "data_command.h"
 #include "data_commands.h"
 
 namespace mobilevlm::app {

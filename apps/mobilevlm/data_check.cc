@@ -56,11 +56,11 @@ void PrintReport(const CheckReport& r, const CheckFlags& flags) {
     fmt::print("{:>12}  have pictures but no {}: they go in front\n", Thousands(r.placed_pictures),
                kImageMark);
   }
-  fmt::print("{:>12}  cannot be used\n", Thousands(r.unusable()));
+  fmt::print("{:>12}  cannot be used\n", Thousands(r.unusable));
   for (size_t i = 0; i < std::min(r.findings.size(), kPrinted); ++i) fmt::print("{}\n", r.findings[i].what);
-  if (r.findings.size() > kPrinted) {
-    fmt::print("and {} more{}\n", Thousands(r.findings.size() - kPrinted),
-               flags.list.empty() ? " (--list FILE writes them all)" : "");
+  if (r.unusable > kPrinted) {
+    fmt::print("and {} more{}\n", Thousands(r.unusable - kPrinted),
+               flags.list.empty() ? " (--list FILE writes them)" : "");
   }
 }
 
@@ -68,7 +68,7 @@ Json ReportJson(const CheckReport& r) {
   Json json = {{"samples", r.samples},
                {"text_only", r.text_only},
                {"questions", r.rounds},
-               {"unusable", r.unusable()},
+               {"unusable", r.unusable},
                {"pictures", r.pictures.pictures},
                {"missing_pictures", r.pictures.missing},
                {"broken_pictures", r.pictures.broken},
@@ -108,10 +108,10 @@ Status RunCheck(const CheckFlags& flags) {
     for (const quality::Finding& finding : report.findings) text += finding.what + "\n";
     MVLM_TRY(WriteFileAtomically(flags.list, text));
   }
-  const double share = 100.0 * static_cast<double>(report.unusable()) / static_cast<double>(report.samples);
+  const double share = 100.0 * static_cast<double>(report.unusable) / static_cast<double>(report.samples);
   if (share <= flags.limit) return {};
   return Fail("{}: {} of {} samples cannot be used, {:.3g} %, more than {:g} %; the first: {}",
-              NamesOf(dataset), report.unusable(), report.samples, share, flags.limit,
+              NamesOf(dataset), report.unusable, report.samples, share, flags.limit,
               report.findings.front().what);
 }
 
@@ -140,7 +140,8 @@ void AddDataCheckCommand(CLI::App& data, Status& status) {
   command->add_option("--limit", flags->limit, "Percent of unusable samples that are an error")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
-  command->add_option("--list", flags->list, "Write one line for every unusable sample to this file");
+  command->add_option("--list", flags->list,
+                      "Write one line for every unusable sample (the first 100,000) to this file");
   command->callback([flags, &status] { status = RunCheck(*flags); });
 }
 

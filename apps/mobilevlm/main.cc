@@ -4,6 +4,9 @@
 #include <cstdio>
 
 #include "commands.h"
+#if defined(MOBILEVLM_DATA)
+#include "data_command.h"
+#endif
 
 namespace mobilevlm::app {
 namespace {

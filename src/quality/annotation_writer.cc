@@ -36,7 +36,8 @@ Result<AnnotationWriter> AnnotationWriter::Create(const std::string& path, const
   }
   MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   MVLM_TRY(file.Write("[\n"));
-  return AnnotationWriter(std::move(file), dataset, directory.string(), !RootsAre(dataset, directory));
+  return AnnotationWriter(std::move(file), dataset, directory.string(),
+                          !dataset.one_root_given() && !RootsAre(dataset, directory));
 }
 
 Status AnnotationWriter::Add(uint32_t sample) {

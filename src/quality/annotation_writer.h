@@ -11,8 +11,9 @@ namespace mobilevlm::quality {
 
 class AnnotationWriter {
  public:
-  // Samples of one image root keep their JSON text as it is, other ones get their pictures' paths rewritten
-  // to be relative to the new file's directory; `rewrite` does so always.
+  // Where all files were opened with one explicit image root, or all pictures are found from the new file's
+  // directory by the paths they have, samples keep their JSON text as it is; else their pictures' paths are
+  // rewritten to be relative to that directory.
   static Result<AnnotationWriter> Create(const std::string& path, const data::Dataset& dataset);
 
   Status Add(uint32_t sample);

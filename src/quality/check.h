@@ -30,9 +30,8 @@ struct CheckReport {
   uint64_t without_labels = 0;  // samples whose labels would all be ignored
   uint64_t cut = 0;             // samples longer than max_tokens
   uint64_t tokens = 0, supervised = 0;
-  std::vector<Finding> findings;  // one a sample that cannot be used, by number of the sample
-
-  uint64_t unusable() const { return findings.size(); }
+  uint64_t unusable = 0;          // samples that cannot be used, for whatever reason
+  std::vector<Finding> findings;  // the first CatalogReport::kListed of them, by number of the sample
 };
 
 Result<CheckReport> Check(const data::Dataset& dataset, const CheckOptions& options, const Work& work);

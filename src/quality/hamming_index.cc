@@ -34,7 +34,9 @@ void HammingIndex::ForEachNear(uint64_t hash, const std::function<void(uint32_t)
   for (size_t band = 0; band < kBands; ++band) {
     for (const uint16_t flip : flips_) {
       const size_t value = Band(hash, band) ^ flip;
-      for (uint32_t i = first_[band * kValues + value]; i != kEnd; i = next_[i * kBands + band]) {
+      uint32_t i = first_[band * kValues + value];
+      for (int looked_at = 0; i != kEnd && looked_at < kMostLookedAt;
+           ++looked_at, i = next_[i * kBands + band]) {
         if (std::popcount(hash ^ hashes_[i]) <= distance_) found(i);
       }
     }

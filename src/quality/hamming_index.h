@@ -2,6 +2,9 @@
 // hashing (Norouzi, Punjani, Fleet, CVPR 2012). The hash is cut into 4 bands of 16 bits; if at most d bits
 // differ, at least one band differs in at most d / 4 of them.
 //
+// Where very many hashes share a band (pictures of one layout, texts of few words), a search looks at the
+// newest 128 of them only: time stays in proportion, and what is missed there is one of many alike.
+//
 // 24 bytes a hash. Thread contract: concurrent searches are fine while nobody adds.
 #pragma once
 
@@ -25,6 +28,7 @@ class HammingIndex {
 
  private:
   static constexpr size_t kBands = 4;
+  static constexpr int kMostLookedAt = 128;  // of one band's value
 
   int distance_;
   std::vector<uint16_t> flips_;  // changes of a band that a search tries

@@ -51,6 +51,8 @@ bool StampOf(const std::string& path, uint64_t& stamp) {
   return true;
 }
 
+constexpr uint64_t kHopeless = 1000;
+
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -137,7 +139,11 @@ Status PictureCatalog::Fill(const data::Dataset& dataset, const Work& work, Cata
     if (looked.bad) {
       ++report.bad_samples;
       ++(looked.reason.missing ? report.missing : report.broken);
-      report.bad.push_back(looked.reason);
+      if (report.bad.size() < CatalogReport::kListed) report.bad.push_back(looked.reason);
+      if (good.size() == 0 && report.bad_samples >= kHopeless) {
+        return Fail("{}; none of the first {} pictures can be read: is the directory of the pictures right?",
+                    report.bad.front().reason, report.bad_samples);
+      }
     }
     return {};
   };

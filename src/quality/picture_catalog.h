@@ -29,14 +29,17 @@ struct CatalogReport {
   uint64_t pictures = 0;  // different ones that are fine
   uint64_t hashed = 0;    // of these, read now
   uint64_t missing = 0, broken = 0;
-  uint64_t bad_samples = 0;     // samples with at least one picture missing or broken
-  std::vector<BadPicture> bad;  // one a sample, in the order of the samples
+  uint64_t bad_samples = 0;  // samples with at least one picture missing or broken
+  // One a sample, in the order of the samples; the first kListed of them.
+  static constexpr size_t kListed = 100'000;
+  std::vector<BadPicture> bad;
 };
 
 class PictureCatalog {
  public:
   PictureCatalog() = default;
-  // Reads every picture of the dataset that is not known yet.
+  // Reads every picture of the dataset that is not known yet. If none of the first thousand can be read, the
+  // image root is wrong: an Error.
   Status Fill(const data::Dataset& dataset, const Work& work, CatalogReport& report);
 
   // The number of a picture by its path; FlatTable::kNone if it is not there or cannot be used.

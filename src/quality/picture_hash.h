@@ -24,7 +24,7 @@ struct PictureHash {
 
 PictureHash HashPicture(const Image& picture);
 
-inline constexpr int kPictureDistance = 6;  // bits of `frequency` that may differ
+inline constexpr int kPictureDistance = 4;  // bits of `frequency` that may differ
 
 // Whether two pictures look the same: at most `distance` bits of frequency and twice as many of gradient
 // differ, the mean colours by at most 12 of 255, the aspect ratios by at most 8 %.

@@ -61,11 +61,22 @@ TEST_F(ToolsTest, CheckFindsEveryUnusableSample) {
   EXPECT_EQ(report->samples, 5u);
   EXPECT_EQ(report->text_only, 1u);
   EXPECT_EQ(report->pictures.pictures, 1u);
-  ASSERT_EQ(report->unusable(), 3u);
+  ASSERT_EQ(report->unusable, 3u);
   EXPECT_THAT(report->findings[0].what, HasSubstr("sample 3 (id gone): "));
   EXPECT_THAT(report->findings[1].what, HasSubstr("sample 4 (id broken): "));
   EXPECT_THAT(report->findings[2].what,
               HasSubstr("sample 5 (id mute): no answer: turn 2 is an empty answer"));
+}
+
+// With the wrong directory every picture is missing; that is said at once, not two million times.
+TEST_F(ToolsTest, WrongImageRootEndsEarly) {
+  std::vector<std::string> samples;
+  for (int i = 0; i < 1100; ++i)
+    samples.push_back(SampleJson(fmt::format("{}", i), fmt::format("p{}.png", i), "q", "a"));
+  const auto report = Check(Open("a.json", samples), {}, work());
+  ASSERT_FALSE(report.has_value());
+  EXPECT_THAT(report.error().message,
+              HasSubstr("p0.png: no such picture; none of the first 1000 pictures can be read"));
 }
 
 TEST_F(ToolsTest, CheckMakesLabels) {
@@ -83,7 +94,7 @@ TEST_F(ToolsTest, CheckMakesLabels) {
   const auto report = Check(dataset, options, work());
   ASSERT_TRUE(report.has_value()) << report.error().message;
   EXPECT_EQ(report->without_labels, 1u);
-  ASSERT_EQ(report->unusable(), 1u);
+  ASSERT_EQ(report->unusable, 1u);
   EXPECT_THAT(report->findings[0].what, HasSubstr("sample 2 (id long): no label is left"));
 }
 
@@ -302,6 +313,11 @@ TEST_F(MixTest, PathsAreRewrittenWhereRootsDiffer) {
   const data::Dataset dataset = OpenFiles(
       {{directory_.Path("one/a.json"), "", 1}, {directory_.Path("two/b.json"), directory_.Path("three"), 1}});
   directory_.Write("out/keep", "");
+  // With one root that the user names, paths stay.
+  const std::string root = directory_.Path("three");
+  RunMix(OpenFiles({{directory_.Path("one/a.json"), root, 1}, {directory_.Path("two/b.json"), root, 1}}),
+         {.shuffle = false}, "out/same.json");
+  EXPECT_EQ(ReadJson("out/same.json")[0]["image"], "p/x.png");
   RunMix(dataset, {.shuffle = false}, "out/mix.json");
   const nlohmann::json json = ReadJson("out/mix.json");
   EXPECT_EQ(json[0]["image"], "../one/p/x.png");

@@ -1,4 +1,4 @@
-// Arbitrary bytes through the splitter and the parser of annotation files, and what they give as labels' input.
+// Arbitrary bytes through the splitter and the parser of annotation files.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = parser.Rewrite(record, nullptr);
     if (!again) __builtin_trap();
     const auto same = parser.Parse(*again);
-    if (!same || same->defect != sample->defect || same->words != sample->words || same->images != sample->images) {
+    if (!same || same->defect != sample->defect || same->words != sample->words ||
+        same->images != sample->images) {
       __builtin_trap();
     }
   }
