@@ -1,4 +1,5 @@
 // The page: pictures and questions in, answers out.
+import {setUpCamera} from "./camera.js";
 import {answer, ApiError, modelName} from "./client.js";
 import {readExample, readPicture} from "./pictures.js";
 import {openSettings, settings, setUpSettings} from "./settings.js";
@@ -276,7 +277,7 @@ function setUpQuestion() {
     ask();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && running && !byId("settings").open) stop();
+    if (event.key === "Escape" && running && !document.querySelector("dialog[open]")) stop();
   });
   byId("stop").addEventListener("click", stop);
   byId("new").addEventListener("click", () => newConversation());
@@ -293,7 +294,7 @@ function stop() {
 }
 
 function setUpPictures() {
-  for (const [button, input] of [["attach", "file"], ["drop", "file"], ["camera", "photo"]]) {
+  for (const [button, input] of [["attach", "file"], ["drop", "file"]]) {
     byId(button).addEventListener("click", () => byId(input).click());
   }
   for (const id of ["file", "photo"]) {
@@ -303,6 +304,7 @@ function setUpPictures() {
       await addFiles(files);
     });
   }
+  setUpCamera(addFiles, showNotice);
   for (const button of document.querySelectorAll(".example")) {
     button.addEventListener("click", async () => {
       if (running) return;
@@ -314,7 +316,7 @@ function setUpPictures() {
   }
   document.addEventListener("paste", (event) => {
     const files = event.clipboardData?.files ?? [];
-    if (files.length === 0 || byId("settings").open) return;
+    if (files.length === 0 || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     addFiles(files);
   });

@@ -1,6 +1,6 @@
 // The chat page: plain files of this folder, and example pictures, embedded at build time
-// (cmake/EmbedFiles.cmake). The page speaks to v1/models and v1/chat/completions relative to where it is served,
-// so it works behind a proxy's path, too.
+// (cmake/EmbedFiles.cmake). The page speaks to v1/models and v1/chat/completions relative to where it is
+// served, so it works behind a proxy's path, too.
 #pragma once
 
 #include <span>

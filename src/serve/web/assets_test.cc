@@ -100,7 +100,8 @@ TEST(Assets, ReferToNothingButEachOther) {
 TEST(Assets, NothingInlineThatThePolicyWouldRefuse) {
   const std::string page = Page();
   EXPECT_FALSE(std::regex_search(page, std::regex(R"(<script(?![^>]*\ssrc=))"))) << "an inline script";
-  EXPECT_FALSE(std::regex_search(page, std::regex(R"(<style|\sstyle=|\son[a-z]+=)"))) << "inline style or handler";
+  EXPECT_FALSE(std::regex_search(page, std::regex(R"(<style|\sstyle=|\son[a-z]+=)")))
+      << "inline style or handler";
   EXPECT_EQ(kContentSecurityPolicy.find("unsafe"), std::string_view::npos);
 }
 

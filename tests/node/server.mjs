@@ -1,0 +1,114 @@
+// Starts what the tests of this folder talk to. From the environment:
+//   MOBILEVLM_EXECUTABLE  the program under test
+//   NODE_MODULES          the packages of package.json (scripts/setup test puts them into build/node_modules)
+import assert from "node:assert/strict";
+import {spawn} from "node:child_process";
+import http from "node:http";
+import {createRequire} from "node:module";
+import net from "node:net";
+import path from "node:path";
+import {fileURLToPath} from "node:url";
+
+export const source = fileURLToPath(new URL("../..", import.meta.url));
+export const sample = (name) => path.join(source, "models/mini/samples", name);
+
+const modules = process.env.NODE_MODULES ?? path.join(source, "build/node_modules");
+export const load = createRequire(path.join(modules, "package.json"));
+
+export const executable = process.env.MOBILEVLM_EXECUTABLE ?? path.join(source, "build/release/bin/mobilevlm");
+const PATIENCE = 60_000;  // milliseconds, for a machine that is busy
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function until(what, condition, patience = PATIENCE) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    assert.ok(Date.now() < end, `waited in vain for: ${what}`);
+    await sleep(20);
+  }
+}
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const {port} = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+// `mobilevlm serve` with the bundled model: {url, port, kill(signal), exit, log()}. `exit` resolves to the exit code, or
+// the name of the signal that ended it.
+export async function startServer(args = [], port = undefined) {
+  port ??= await freePort();
+  const child = spawn(executable, ["serve", "--port", String(port), ...args], {stdio: ["ignore", "pipe", "pipe"]});
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
+  const exit = new Promise((resolve) => child.on("close", (code, signal) => resolve(signal ?? code)));
+  child.on("error", (error) => (output += error));
+  let ended = false;
+  exit.then(() => (ended = true));
+  const url = `http://127.0.0.1:${port}`;
+  const server = {url, port, exit, pid: child.pid, log: () => output};
+  server.kill = (signal = "SIGTERM") => {
+    child.kill(signal);
+    return exit;
+  };
+  await until(`an answer of ${url}`, async () => {
+    assert.ok(!ended, `${executable} serve ended: ${output}`);
+    try {
+      return (await fetch(`${url}/health`)).ok;
+    } catch {
+      return false;
+    }
+  });
+  return server;
+}
+
+// A server between the browser and the real one: passes everything on but the questions, which `script(request, body,
+// response)` answers; it may say "pass" to have one passed on.
+export async function startScripted(upstream) {
+  const server = http.createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    const isQuestion = request.url.startsWith("/v1/") && scripted.script;
+    if (isQuestion && (await scripted.script(request, body.toString(), response)) !== "pass") return;
+    const forward = http.request(upstream + request.url, {method: request.method, headers: request.headers}, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    forward.on("error", () => response.destroy());
+    forward.end(body);
+  });
+  const scripted = {script: null};
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  scripted.url = `http://127.0.0.1:${server.address().port}`;
+  scripted.close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return scripted;
+}
+
+// An answer in the form of a stream: `pieces` as tokens, `pause` milliseconds between them.
+export async function streamAnswer(response, pieces, {pause = 0, finish = "stop", usage = pieces.length} = {}) {
+  const chunk = (value) => `data: ${JSON.stringify(value)}\n\n`;
+  response.writeHead(200, {"Content-Type": "text/event-stream"});
+  for (const content of pieces) {
+    if (response.destroyed) return;
+    response.write(chunk({choices: [{index: 0, delta: {content}, finish_reason: null}]}));
+    if (pause > 0) await sleep(pause);
+  }
+  response.write(chunk({choices: [{index: 0, delta: {}, finish_reason: finish}]}));
+  response.write(chunk({choices: [], usage: {prompt_tokens: 1, completion_tokens: usage, total_tokens: usage + 1}}));
+  response.end("data: [DONE]\n\n");
+}
+
+export function sendError(response, status, error, headers = {}) {
+  response.writeHead(status, {"Content-Type": "application/json", ...headers});
+  response.end(JSON.stringify({error}));
+}
