@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
-#include <limits>
+#include <cstddef>
 
 #include "base/read_file.h"
 #include "capi/structs.h"
@@ -144,6 +142,53 @@ TEST(C, StopStringsAndResetWork) {
   const Owned<mobilevlm_answer> answer = Ask(session.get(), nullptr, "What?", options);
   EXPECT_EQ(mobilevlm_answer_stop_reason(answer.get()), MOBILEVLM_STOP_STRING);
   EXPECT_EQ(whole.rfind(mobilevlm_answer_text(answer.get()), 0), 0u) << "the answer after Reset is the same";
+}
+
+TEST(C, AnswersFollowAJsonSchema) {
+  const Owned<mobilevlm_model> model = LoadNano();
+  const Owned<mobilevlm_session> session = Start(model.get());
+  mobilevlm_ask_options options = Sampled(60);
+  options.json_schema = R"({"enum": ["cat", "dog"]})";
+  const std::string text =
+      mobilevlm_answer_text(Ask(session.get(), PatternPicture(2).get(), "What?", options).get());
+  EXPECT_TRUE(text == "\"cat\"" || text == "\"dog\"") << text;
+
+  options.json_schema = "{";
+  CError error;
+  EXPECT_EQ(mobilevlm_session_ask(session.get(), nullptr, 0, "What?", &options, error.out()), nullptr);
+  EXPECT_THAT(error.message(), HasSubstr("schema"));
+}
+
+TEST(C, TellsTheProbabilityOfEachTokenAndOfTheLikeliest) {
+  const Owned<mobilevlm_model> model = LoadNano();
+  const Owned<mobilevlm_session> session = Start(model.get());
+  mobilevlm_ask_options options = MOBILEVLM_ASK_OPTIONS_INIT;  // greedy: the token is the likeliest one
+  options.max_tokens = 5;
+  options.logprobs = 1;
+  options.top_logprobs = 3;
+  const Owned<mobilevlm_answer> answer = Ask(session.get(), nullptr, "What?", options);
+  const std::vector<int> ids = Ids(answer.get());
+  ASSERT_FALSE(ids.empty());
+  mobilevlm_token token = MOBILEVLM_TOKEN_INIT;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ASSERT_EQ(mobilevlm_answer_token(answer.get(), i, MOBILEVLM_CHOSEN, &token, nullptr), 1);
+    EXPECT_EQ(token.id, ids[i]);
+    float before = token.logprob;
+    for (int rank = 0; rank < 3; ++rank) {
+      ASSERT_EQ(mobilevlm_answer_token(answer.get(), i, rank, &token, nullptr), 1);
+      EXPECT_LE(token.logprob, before);
+      EXPECT_TRUE(rank > 0 || token.id == ids[i]);
+      before = token.logprob;
+    }
+  }
+  CError error;
+  EXPECT_EQ(mobilevlm_answer_token(answer.get(), 0, 3, &token, error.out()), 0);
+  EXPECT_THAT(error.message(), HasSubstr("choice 3"));
+  EXPECT_EQ(mobilevlm_answer_token(answer.get(), ids.size(), 0, &token, error.out()), 0);
+  EXPECT_THAT(error.message(), HasSubstr("token"));
+  const Owned<mobilevlm_answer> without = Ask(session.get(), nullptr, "What?", Sampled(3));
+  EXPECT_EQ(mobilevlm_answer_token(without.get(), 0, MOBILEVLM_CHOSEN, &token, error.out()), 0);
+  EXPECT_THAT(error.message(), HasSubstr("without logprobs"));
 }
 
 TEST(C, ASessionKeepsItsModelAlive) {

@@ -25,7 +25,7 @@ const [container] = pod.spec.containers;
 
 let server;
 before(async () => (server = await startServer()));
-after(() => server?.kill("SIGKILL"));
+after(() => server?.stop());
 
 test("the kustomization names every other file", () => {
   const others = readdirSync(folder).filter((file) => file !== "kustomization.yaml");

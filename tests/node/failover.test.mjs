@@ -11,6 +11,7 @@ import {freePort, sample, source, startServer, until} from "./server.mjs";
 
 const NGINX = process.env.NGINX ?? "/usr/sbin/nginx";
 const CLIENTS = 12;
+const FLAGS = ["--threads", "1", "--parallel", "4", "--quiet"];
 const picture = readFileSync(sample("farm.png")).toString("base64");
 
 let directory, nginx, nginxPort;
@@ -23,7 +24,7 @@ before(async () => {
   chmodSync(directory, 0o755);  // nginx's workers are another user if this is root
   for (const i of [0, 1]) {
     ports[i] = await freePort();
-    replicas[i] = await startServer(["--threads", "1"], ports[i]);
+    replicas[i] = await startServer(FLAGS, ports[i]);
   }
   nginxPort = await freePort();
   const config = readFileSync(path.join(source, "deploy/nginx.conf"), "utf8")
@@ -42,7 +43,7 @@ before(async () => {
   await until("nginx", async () => (await ask({stream: false, tokens: 1})).status === 200);
 });
 after(async () => {
-  for (const replica of replicas) await replica?.kill("SIGKILL");
+  for (const replica of replicas) await replica?.stop();
   if (nginx) {
     const closed = new Promise((resolve) => nginx.on("close", resolve));
     nginx.kill("SIGTERM");
@@ -54,7 +55,7 @@ after(async () => {
 // One question through nginx: {status, begun, whole, text}. `begun`: a byte of the answer arrived.
 function ask({stream, tokens}) {
   const body = JSON.stringify({
-    model: "mobilevlm",
+    model: replicas[0].model,
     stream,
     max_tokens: tokens,
     temperature: 1.5,
@@ -115,17 +116,17 @@ const isWhole = ({status, whole}) => status === 200 && whole;
 const describe = (results) => JSON.stringify(results.slice(0, 3).map(({status, begun, text}) => ({status, begun, text: text.slice(-200)})));
 
 test("a replica is killed under load", async (t) => {
-  const results = await underLoad(() => replicas[0].kill("SIGKILL"));
+  const results = await underLoad(() => replicas[0].process.kill("SIGKILL"));
   const failed = results.filter((result) => !isWhole(result));
   t.diagnostic(`${results.length} requests, ${failed.length} cut off in the middle of their answer`);
   const neverBegun = failed.filter(({begun, status}) => !(begun && status === 200));
   assert.equal(neverBegun.length, 0, describe(neverBegun) + nginx.log.slice(-2000));
   assert.ok(failed.length <= CLIENTS, "more were cut off than were being answered");
-  assert.equal(await replicas[0].exit, "SIGKILL");
+  assert.equal(await replicas[0].ended, "SIGKILL");
 });
 
 test("it comes back and is used again", async () => {
-  replicas[0] = await startServer(["--threads", "1"], ports[0]);
+  replicas[0] = await startServer(FLAGS, ports[0]);
   const tokens = async () => {
     const metrics = await (await fetch(`${replicas[0].url}/metrics`)).text();
     return Number(metrics.match(/^mobilevlm_generated_tokens_total (\d+)/m)[1]);
@@ -138,9 +139,9 @@ test("it comes back and is used again", async () => {
 });
 
 test("a replica is told to stop under load", async (t) => {
-  const results = await underLoad(() => replicas[1].kill("SIGTERM"));
+  const results = await underLoad(() => replicas[1].process.kill("SIGTERM"));
   t.diagnostic(`${results.length} requests`);
   const failed = results.filter((result) => !isWhole(result));
   assert.equal(failed.length, 0, describe(failed) + nginx.log.slice(-2000));
-  assert.equal(await replicas[1].exit, 0, replicas[1].log());
+  assert.equal(await replicas[1].ended, 0, replicas[1].errors);
 });

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
-  await server?.kill("SIGKILL");
+  await server?.stop();
 });
 
 const base64 = (name) => readFileSync(sample(name)).toString("base64");

@@ -14,7 +14,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   scripted?.close();
-  await server?.kill("SIGKILL");
+  await server?.stop();
 });
 beforeEach(() => {
   asked = [];

@@ -2,12 +2,12 @@
 //   MOBILEVLM_EXECUTABLE  the program under test
 //   NODE_MODULES          the packages of package.json (scripts/setup test puts them into build/node_modules)
 import assert from "node:assert/strict";
-import {spawn} from "node:child_process";
 import http from "node:http";
 import {createRequire} from "node:module";
 import net from "node:net";
 import path from "node:path";
 import {fileURLToPath} from "node:url";
+import {TestServer} from "../serve/server.mjs";
 
 export const source = fileURLToPath(new URL("../..", import.meta.url));
 export const sample = (name) => path.join(source, "models/mini/samples", name);
@@ -40,33 +40,8 @@ export function freePort() {
   });
 }
 
-// `mobilevlm serve` with the bundled model: {url, port, kill(signal), exit, log()}. `exit` resolves to the exit code, or
-// the name of the signal that ended it.
-export async function startServer(args = [], port = undefined) {
-  port ??= await freePort();
-  const child = spawn(executable, ["serve", "--port", String(port), ...args], {stdio: ["ignore", "pipe", "pipe"]});
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
-  const exit = new Promise((resolve) => child.on("close", (code, signal) => resolve(signal ?? code)));
-  child.on("error", (error) => (output += error));
-  let ended = false;
-  exit.then(() => (ended = true));
-  const url = `http://127.0.0.1:${port}`;
-  const server = {url, port, exit, pid: child.pid, log: () => output};
-  server.kill = (signal = "SIGTERM") => {
-    child.kill(signal);
-    return exit;
-  };
-  await until(`an answer of ${url}`, async () => {
-    assert.ok(!ended, `${executable} serve ended: ${output}`);
-    try {
-      return (await fetch(`${url}/health`)).ok;
-    } catch {
-      return false;
-    }
-  });
-  return server;
-}
+// `mobilevlm serve` with the bundled model: {url, model, ended, errors}, see TestServer.
+export const startServer = (flags = [], port = 0) => TestServer.start(executable, flags, port);
 
 // A server between the browser and the real one: passes everything on but the questions, which `script(request, body,
 // response)` answers; it may say "pass" to have one passed on.

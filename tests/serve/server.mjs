@@ -3,10 +3,10 @@ import {spawn} from "node:child_process";
 import {createInterface} from "node:readline";
 
 export class TestServer {
-  // Resolves when the server listens.
-  static async start(executable, flags) {
+  // Resolves when the server listens; port 0 is any free one.
+  static async start(executable, flags, port = 0) {
     const server = new TestServer();
-    server.process = spawn(executable, ["serve", "--port", "0", ...flags], {stdio: ["ignore", "pipe", "pipe"]});
+    server.process = spawn(executable, ["serve", "--port", String(port), ...flags], {stdio: ["ignore", "pipe", "pipe"]});
     server.errors = "";
     server.process.stderr.on("data", (text) => (server.errors = (server.errors + text).slice(-20000)));
     server.ended = new Promise((resolve) =>

@@ -2,7 +2,7 @@
 // where url is a data: URI.
 
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png", "image/webp"];
-const MOST_BYTES = 4 << 20;  // larger files are made smaller here rather than sent
+const MOST_BYTES = 1 << 20;  // larger files are made smaller here rather than sent
 const LONGEST_SIDE = 1600;   // pixels; several times what the model looks at
 
 export async function readPicture(file) {
