@@ -113,6 +113,7 @@ test("an answer is shown as it comes, with its speed, and as text whatever it sa
   const whole = await wholeAnswer(page, 0);
   assert.equal(whole, pieces.join(""));
   assert.equal(await page.locator(".answer img").count(), 0);
+  assert.match(await page.locator(".stats .speed").innerText(), /^\d+(\.\d)? tokens\/s$/);
   assert.match(await page.locator(".stats .count").innerText(), /^9 tokens$/, "the server's count");
   assert.deepEqual(page.complaints, []);
   await page.context().close();

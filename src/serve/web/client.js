@@ -11,6 +11,7 @@ export class ApiError extends Error {
   }
 }
 
+const SHORTEST_MEASURED = 0.02;  // seconds; what arrives sooner than that tells nothing about speed
 const UNREACHABLE = "The server cannot be reached.";
 
 async function request(path, {apiKey, ...options}) {
@@ -48,7 +49,7 @@ export async function modelName(apiKey) {
 }
 
 // Answers a conversation. `onText(piece, stats)` gets the answer as it comes. Resolves to {finish, stats}; stats
-// are {first, seconds, tokens, speed}: time to the first token and since then in seconds, tokens per second.
+// are {first, seconds, tokens, speed}: time to the first token and since then in seconds, tokens per second (0: unknown).
 export async function answer({model, messages, settings, apiKey, signal, onText}) {
   const started = performance.now();
   const stats = {first: 0, seconds: 0, tokens: 0, speed: 0};
@@ -69,7 +70,8 @@ export async function answer({model, messages, settings, apiKey, signal, onText}
   let finish = null;
   const tick = () => {
     stats.seconds = (performance.now() - started) / 1000 - stats.first;
-    stats.speed = stats.tokens > 1 && stats.seconds > 0 ? (stats.tokens - 1) / stats.seconds : 0;
+    const measured = stats.tokens > 1 && stats.seconds > SHORTEST_MEASURED;
+    stats.speed = measured ? (stats.tokens - 1) / stats.seconds : 0;
   };
   try {
     for await (const data of events(response.body)) {
@@ -87,7 +89,7 @@ export async function answer({model, messages, settings, apiKey, signal, onText}
       // A piece may be less or more than a token; the server's count is the right one.
       if (chunk.usage) {
         stats.tokens = chunk.usage.completion_tokens;
-        stats.speed = stats.tokens > 1 && stats.seconds > 0 ? (stats.tokens - 1) / stats.seconds : 0;
+        tick();
       }
     }
   } catch (error) {

@@ -83,7 +83,8 @@ export class Turn {
   showStats({first, speed, tokens}) {
     this.find(".stats").hidden = tokens === 0;
     this.find(".first").textContent = first < 1 ? `${(first * 1000).toFixed(0)} ms` : `${first.toFixed(1)} s`;
-    this.find(".speed").textContent = speed > 0 ? `${speed.toFixed(speed < 10 ? 1 : 0)} tokens/s` : "–";
+    this.find(".speed").parentElement.hidden = speed === 0;
+    this.find(".speed").textContent = `${speed.toFixed(speed < 10 ? 1 : 0)} tokens/s`;
     this.find(".count").textContent = tokens === 1 ? "1 token" : `${tokens} tokens`;
   }
 
