@@ -57,5 +57,6 @@ install(EXPORT mobilevlm-static-targets NAMESPACE mobilevlm:: DESTINATION ${pack
 
 # The package may be moved: everything in it is found from where its own file is.
 file(RELATIVE_PATH pkgconfig_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" pkgconfig_to_prefix ${pkgconfig_to_prefix})
 configure_file(cmake/mobilevlm.pc.in ${CMAKE_BINARY_DIR}/package/mobilevlm.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/package/mobilevlm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

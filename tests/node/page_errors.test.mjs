@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import {after, before, beforeEach, test} from "node:test";
 import {ask, DESKTOP, openPage, startBrowser, wholeAnswer} from "./page.mjs";
-import {sample, sendError, startScripted, startServer, streamAnswer, until} from "./server.mjs";
+import {sample, sendError, sleep, startScripted, startServer, streamAnswer, until} from "./server.mjs";
 
 let server, scripted, browser;
 let asked = [];  // bodies of the questions
@@ -106,10 +106,13 @@ test("a picture too large to send is made smaller in the browser", async () => {
 test("an answer is shown as it comes, with its speed, and as text whatever it says", async () => {
   const page = await open();
   const pieces = ["<img src=x onerror=alert(1)>", " **bold**", "\nsecond line"];
-  answerWith((response) => streamAnswer(response, pieces, {pause: 300, usage: 9}));
+  let goOn;
+  const gate = new Promise((resolve) => (goOn = resolve));
+  answerWith((response) => streamAnswer(response, pieces, {between: () => gate, usage: 9}));
   await ask(page, "What?");
   await until("the first piece", async () => (await page.locator(".answer .text").innerText()) === pieces[0]);
   assert.ok(await page.locator("#stop").isVisible());
+  goOn();
   const whole = await wholeAnswer(page, 0);
   assert.equal(whole, pieces.join(""));
   assert.equal(await page.locator(".answer img").count(), 0);
@@ -125,7 +128,7 @@ for (const how of ["the button", "Escape"]) {
     let left = false;
     answerWith((response, request) => {
       request.socket.on("close", () => (left = true));
-      return streamAnswer(response, Array(500).fill("on and "), {pause: 20});
+      return streamAnswer(response, Array(500).fill("on and "), {between: () => sleep(20)});
     });
     await ask(page, "What?");
     await until("some words", async () => (await page.locator(".answer .text").innerText()).length > 20);

@@ -69,14 +69,14 @@ export async function startScripted(upstream) {
   return scripted;
 }
 
-// An answer in the form of a stream: `pieces` as tokens, `pause` milliseconds between them.
-export async function streamAnswer(response, pieces, {pause = 0, finish = "stop", usage = pieces.length} = {}) {
+// An answer in the form of a stream: `pieces` as tokens; `between()` is awaited after each.
+export async function streamAnswer(response, pieces, {between = () => {}, finish = "stop", usage = pieces.length} = {}) {
   const chunk = (value) => `data: ${JSON.stringify(value)}\n\n`;
   response.writeHead(200, {"Content-Type": "text/event-stream"});
   for (const content of pieces) {
     if (response.destroyed) return;
     response.write(chunk({choices: [{index: 0, delta: {content}, finish_reason: null}]}));
-    if (pause > 0) await sleep(pause);
+    await between();
   }
   response.write(chunk({choices: [{index: 0, delta: {}, finish_reason: finish}]}));
   response.write(chunk({choices: [], usage: {prompt_tokens: 1, completion_tokens: usage, total_tokens: usage + 1}}));
