@@ -22,6 +22,10 @@ if(MOBILEVLM_WORLD)
   pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
 endif()
 
+if(MOBILEVLM_DATA)
+  find_package(simdjson 3.0.1 CONFIG REQUIRED)
+endif()
+
 if(MOBILEVLM_TESTS)
   find_package(GTest CONFIG REQUIRED)
   find_package(OpenSSL REQUIRED)  # SHA-256 of reference pictures

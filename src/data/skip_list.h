@@ -1,0 +1,42 @@
+// The samples that could not be used: counted, listed, and the end of the work when they are too many.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mobilevlm::data {
+
+// Thread contract: all members may be called concurrently.
+class SkipList {
+ public:
+  // Stops when more than `limit` (0.01 is 1 %) of the samples seen are skipped; the first thousand samples,
+  // or all of them if there are fewer, count as seen from the beginning, so that one bad picture at the start
+  // ends nothing.
+  SkipList(double limit, uint64_t samples);
+
+  void Seen(uint64_t more = 1);
+  // Counts a sample once, however often it is met. The Error says how many, and the first one's reason.
+  Status Skip(uint64_t sample, const std::string& reason);
+
+  uint64_t skipped() const;
+  uint64_t seen() const;
+  // One line a sample, in the order of their numbers.
+  std::vector<std::string> Reasons() const;
+  // The same as a text file, atomically.
+  Status Write(const std::string& path) const;
+
+ private:
+  const double limit_;
+  const uint64_t least_seen_;
+  mutable std::mutex mutex_;
+  uint64_t seen_ = 0;
+  std::string first_;
+  std::unordered_map<uint64_t, std::string> reasons_;
+};
+
+}  // namespace mobilevlm::data
