@@ -4,6 +4,9 @@
 #include <cstdio>
 
 #include "commands.h"
+#if defined(MOBILEVLM_DATA)
+#include "data_command.h"
+#endif
 
 namespace mobilevlm::app {
 namespace {
@@ -37,6 +40,9 @@ int Main(int argc, char** argv) {
 #if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
   AddWorldCommand(app, status);
+#endif
+#if defined(MOBILEVLM_DATA)
+  AddDataCommand(app, status);
 #endif
   int code = RunCommandLine(app, argc, argv, status);
   if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {

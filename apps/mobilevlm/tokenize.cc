@@ -1,18 +1,13 @@
 // mobilevlm tokenize: text to token ids, for comparing this tokenizer to others.
 #include <fmt/format.h>
 
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
 #include "commands.h"
-#include "gguf/reader.h"
-#include "text/tokenizer.h"
-#include "vocab/read_vocab.h"
+#include "load_tokenizer.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -22,26 +17,6 @@ struct TokenizeFlags {
   std::string text;
   bool json = false;
 };
-
-Result<Tokenizer> LoadSentencePiece(const MappedFile& file) {
-  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  auto vocab = ParseSentencePieceModel(bytes);
-  if (!vocab) return Context(vocab.error(), "{}: no GGUF file, so read as tokenizer.model", file.path());
-  auto tokenizer = Tokenizer::Create(*std::move(vocab));
-  if (!tokenizer) return Context(tokenizer.error(), "{}", file.path());
-  return tokenizer;
-}
-
-Result<Tokenizer> LoadAnyTokenizer(const std::string& path) {
-  constexpr std::string_view kGgufMagic = "GGUF";
-  MVLM_ASSIGN(const MappedFile file, MappedFile::Open(path));
-  if (file.bytes().empty()) return Fail("{}: the file is empty", path);
-  const bool is_gguf = file.bytes().size() >= kGgufMagic.size() &&
-                       std::memcmp(file.bytes().data(), kGgufMagic.data(), kGgufMagic.size()) == 0;
-  if (!is_gguf) return LoadSentencePiece(file);
-  MVLM_ASSIGN(const GgufFile gguf, GgufFile::Open(path));
-  return LoadTokenizer(gguf);
-}
 
 Status RunTokenize(const TokenizeFlags& flags) {
   MVLM_ASSIGN(const Tokenizer tokenizer, LoadAnyTokenizer(flags.model));

@@ -18,24 +18,45 @@
 namespace mobilevlm::data {
 namespace {
 
+std::string CacheName(const std::string& annotations, const std::string& suffix) {
+  std::error_code ignored;
+  const std::string absolute = std::filesystem::weakly_canonical(annotations, ignored).string();
+  return ToHex(HashBytes(absolute.data(), absolute.size())) + suffix;
+}
+
+// "/home/user/.cache/mobilevlm/HASH.suffix"; empty if there is no such place.
+std::string CachePath(const std::string& annotations, const std::string& suffix) {
+  const std::string name = CacheName(annotations, suffix);
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] == '/') return fmt::format("{}/mobilevlm/{}", cache, name);
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return fmt::format("{}/.cache/mobilevlm/{}", home, name);
+  return {};
+}
+
+constexpr std::string_view kIndexSuffix = ".index";
+
 // Where the index of `path` may be.
 std::vector<std::string> IndexPaths(const std::string& path, const OpenOptions& options) {
-  std::error_code ignored;
-  const std::string absolute = std::filesystem::weakly_canonical(path, ignored).string();
-  const std::string name = ToHex(HashBytes(absolute.data(), absolute.size())) + ".index";
-  if (!options.cache_directory.empty()) return {options.cache_directory + "/" + name};
-  std::vector<std::string> paths = {path + ".index"};
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache != nullptr && cache[0] == '/') {
-    paths.push_back(fmt::format("{}/mobilevlm/{}", cache, name));
-  } else if (home != nullptr && home[0] == '/') {
-    paths.push_back(fmt::format("{}/.cache/mobilevlm/{}", home, name));
+  const std::string suffix(kIndexSuffix);
+  if (!options.cache_directory.empty()) {
+    return {(std::filesystem::path(options.cache_directory) / CacheName(path, suffix)).string()};
   }
+  std::vector<std::string> paths = {path + suffix};
+  if (std::string cached = CachePath(path, suffix); !cached.empty()) paths.push_back(std::move(cached));
   return paths;
 }
 
 }  // namespace
+
+std::string CompanionPath(const std::string& annotations, const std::string& suffix) {
+  std::string beside = annotations + suffix;
+  const std::string directory = std::filesystem::path(annotations).parent_path().string();
+  const std::string cached = CachePath(annotations, suffix);
+  if (::access(directory.empty() ? "." : directory.c_str(), W_OK) == 0 || cached.empty()) return beside;
+  (void)MakeDirectories(std::filesystem::path(cached).parent_path().string());
+  return cached;
+}
 
 struct AnnotationFile::Data {
   std::string path;

@@ -51,6 +51,10 @@ struct OpenOptions {
   std::string cache_directory = {};           // where the index goes; empty: see above
 };
 
+// Where a file that belongs to an annotation file stands: beside it ("FILE.pictures"), or in the cache
+// directory if that directory cannot be written.
+std::string CompanionPath(const std::string& annotations, const std::string& suffix);
+
 // Buffers of one reading thread.
 struct SampleReader {
   SampleParser parser;

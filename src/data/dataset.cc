@@ -48,7 +48,11 @@ Result<Dataset> Dataset::Open(const DatasetOptions& options) {
       dataset.sources_.back().image_root = std::filesystem::path(source.annotations).parent_path().string();
     }
   }
-  if (!any) return Fail("data: there is no usable sample");
+  dataset.one_root_given_ =
+      std::all_of(options.sources.begin(), options.sources.end(), [&](const AnnotationSource& source) {
+        return !source.image_root.empty() && source.image_root == options.sources.front().image_root;
+      });
+  if (!any && options.require_usable) return Fail("data: there is no usable sample");
   if (dataset.size() > std::numeric_limits<uint32_t>::max()) {
     return Fail("data: {} samples; at most {} are possible", dataset.size(),
                 std::numeric_limits<uint32_t>::max());

@@ -28,6 +28,8 @@ struct AnnotationSource {
 struct DatasetOptions {
   std::vector<AnnotationSource> sources;
   double skip_limit = 0.01;  // more samples with a defect than this share of a file are an Error
+  bool require_usable =
+      true;  // false: files may hold nothing that can be trained on, like an evaluation's questions
   OpenOptions open = {};
 };
 
@@ -61,6 +63,10 @@ class Dataset {
   std::string Fingerprint() const;
 
   const std::vector<AnnotationFile>& files() const { return files_; }
+  // All files were opened with the same explicit image root.
+  bool one_root_given() const { return one_root_given_; }
+  const std::string& image_root(size_t file) const { return sources_[file].image_root; }
+  double weight(size_t file) const { return sources_[file].weight; }
   // Which file, and which row of it.
   std::pair<size_t, size_t> PlaceOf(uint32_t sample) const;
   // The number of a file's first sample.
@@ -71,6 +77,7 @@ class Dataset {
   std::vector<AnnotationSource> sources_;
   std::vector<uint64_t> starts_ = {0};  // [files + 1] number of each file's first sample
   uint64_t defects_ = 0;
+  bool one_root_given_ = false;
 };
 
 }  // namespace mobilevlm::data

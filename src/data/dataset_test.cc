@@ -23,7 +23,8 @@ std::string Annotations(int count, const std::string& prefix) {
     std::string question = "What";
     for (int w = 0; w < i % 7; ++w) question += " now";
     if (i > 0) json += ",\n";
-    json += SampleJson(id, i % 4 == 3 ? "" : fmt::format("coco/{}.png", id), question, fmt::format("thing {}", id));
+    json += SampleJson(id, i % 4 == 3 ? "" : fmt::format("coco/{}.png", id), question,
+                       fmt::format("thing {}", id));
   }
   json += "\n]\n";
   return json;

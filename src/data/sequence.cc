@@ -11,11 +11,10 @@ Result<Sequence> MakeSequence(const Tokenizer& tokenizer, const Sample& sample,
               AssemblePrompt(tokenizer, options.chat_template, options.system, sample.turns));
   Sequence sequence;
   int left = options.max_tokens > 0 ? options.max_tokens : -1;  // -1: endless
-  int cut = 0;
   for (const PromptSegment& segment : prompt.segments) {
     const size_t wanted = segment.is_image ? 1 : segment.ids.size();
     const size_t taken = left < 0 ? wanted : std::min(wanted, static_cast<size_t>(left));
-    cut += static_cast<int>(wanted - taken);
+    sequence.cut += static_cast<int>(wanted - taken);
     if (left >= 0) left -= static_cast<int>(taken);
     if (taken == 0) continue;
     if (segment.is_image) {
@@ -32,7 +31,7 @@ Result<Sequence> MakeSequence(const Tokenizer& tokenizer, const Sample& sample,
   sequence.supervised_ids = std::accumulate(sequence.supervised.begin(), sequence.supervised.end(), 0);
   if (sequence.supervised_ids == 0) {
     return Fail("no label is left: the answer begins behind the first {} ids ({} were cut off)",
-                options.max_tokens, cut);
+                options.max_tokens, sequence.cut);
   }
   return sequence;
 }

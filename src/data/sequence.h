@@ -27,6 +27,7 @@ struct Sequence {
   std::vector<uint8_t> supervised = {};  // one flag an id: 1, the loss counts it
   std::vector<int> image_starts = {};    // where each picture's `visual` places begin
   int supervised_ids = 0;
+  int cut = 0;  // ids (a picture is one) behind max_tokens
 };
 
 // An Error names what is wrong, not the sample: a defect, a conversation that the template cannot hold

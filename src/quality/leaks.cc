@@ -1,0 +1,178 @@
+#include "quality/leaks.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "base/check.h"
+#include "quality/hamming_index.h"
+#include "quality/text_hash.h"
+
+namespace mobilevlm::quality {
+namespace {
+
+constexpr size_t kShown = 50;
+
+uint64_t Combine(uint64_t picture, uint64_t question) { return picture * 0x9E3779B97F4A7C15ull ^ question; }
+
+struct Question {
+  uint64_t hash = 0;
+  bool is_long = false;
+};
+
+// What is compared of one sample.
+struct Text {
+  std::vector<std::string> paths;
+  std::vector<Question> questions;
+};
+
+Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
+              const LeakOptions& options) {
+  Text text;
+  for (const std::string& image : sample.images) text.paths.push_back(dataset.PicturePath(s, image));
+  for (const Turn& turn : sample.turns) {
+    const std::string normalised = NormaliseText(turn.user);
+    const auto words = static_cast<uint32_t>(std::count(normalised.begin(), normalised.end(), ' ') + 1);
+    text.questions.push_back({HashText(normalised), words >= options.question_words});
+  }
+  return text;
+}
+
+// A picture in one number.
+uint64_t KeyOf(const PictureHash& hash) { return hash.content.low ^ hash.content.high * 31; }
+uint64_t KeyOfName(const std::string& path) {
+  return HashText(std::filesystem::path(path).filename().string());
+}
+
+// The pictures and questions of the evaluation.
+class Evaluation {
+ public:
+  Evaluation(const PictureCatalog& catalog, const LeakOptions& options)
+      : catalog_(catalog), options_(options), near_(options.picture_distance) {}
+
+  void Add(uint32_t s, const Text& text) {
+    for (const std::string& path : text.paths) {
+      const uint32_t picture = catalog_.Find(path);
+      uint64_t key = KeyOfName(path);
+      if (options_.pictures) {
+        if (picture == FlatTable::kNone) continue;
+        const PictureHash& hash = catalog_.hash(picture);
+        key = KeyOf(hash);
+        if (!pictures_.Has(key) && hash.flat == 0) {
+          near_.Add(hash.frequency);
+          near_pictures_.push_back(picture);
+        }
+      }
+      pictures_.At(key, s);
+      for (const Question& question : text.questions) asked_.At(Combine(key, question.hash), s);
+    }
+    for (const Question& question : text.questions) {
+      if (question.is_long) questions_.At(question.hash, s);
+    }
+  }
+
+  // How bad a training sample is, and which sample of the evaluation it meets.
+  Leak Compare(const Text& text, uint32_t& met) const {
+    Leak worst = Leak::kNone;
+    const auto consider = [&](Leak leak, uint32_t evaluation) {
+      if (leak <= worst) return;
+      worst = leak;
+      met = evaluation;
+    };
+    for (const Question& question : text.questions) {
+      if (question.is_long && questions_.Has(question.hash))
+        consider(Leak::kText, questions_.Find(question.hash));
+    }
+    for (const std::string& path : text.paths) {
+      uint64_t key = KeyOfName(path);
+      bool same = pictures_.Has(key);
+      if (options_.pictures) {
+        const uint32_t picture = catalog_.Find(path);
+        if (picture == FlatTable::kNone) continue;
+        const PictureHash& hash = catalog_.hash(picture);
+        key = KeyOf(hash);
+        same = pictures_.Has(key);
+        if (!same && !FindNear(hash, key)) continue;
+      }
+      if (!pictures_.Has(key)) continue;
+      consider(same ? Leak::kPicture : Leak::kNearPicture, pictures_.Find(key));
+      for (const Question& question : text.questions) {
+        const uint64_t asked = Combine(key, question.hash);
+        if (asked_.Has(asked)) consider(Leak::kPictureAndQuestion, asked_.Find(asked));
+      }
+    }
+    return worst;
+  }
+
+ private:
+  // The key of the first picture that looks like this one.
+  bool FindNear(const PictureHash& hash, uint64_t& key) const {
+    if (hash.flat != 0) return false;
+    uint32_t nearest = FlatTable::kNone;
+    near_.ForEachNear(hash.frequency, [&](uint32_t i) {
+      const uint32_t picture = near_pictures_[i];
+      if (picture < nearest && LookTheSame(hash, catalog_.hash(picture), options_.picture_distance))
+        nearest = picture;
+    });
+    if (nearest == FlatTable::kNone) return false;
+    key = KeyOf(catalog_.hash(nearest));
+    return true;
+  }
+
+  const PictureCatalog& catalog_;
+  const LeakOptions& options_;
+  FlatTable pictures_, asked_, questions_;  // -> first sample of the evaluation
+  HammingIndex near_;
+  std::vector<uint32_t> near_pictures_;  // number in near_ -> picture
+};
+
+}  // namespace
+
+std::string_view LeakName(Leak leak) {
+  constexpr std::array<std::string_view, static_cast<size_t>(Leak::kCount)> kNames = {
+      "none", "same long question", "picture that looks the same", "same picture",
+      "same picture and question"};
+  MVLM_CHECK(leak < Leak::kCount, "leak {}", static_cast<int>(leak));
+  return kNames[static_cast<size_t>(leak)];
+}
+
+Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset& evaluation,
+                             const LeakOptions& options, const Work& work) {
+  PictureCatalog catalog;
+  if (options.pictures) {
+    CatalogReport unused;
+    MVLM_TRY(catalog.Fill(evaluation, work, unused));
+    MVLM_TRY(catalog.Fill(training, work, unused));
+  }
+  const auto reader_of = [&](const data::Dataset& dataset) {
+    return
+        [&](uint32_t s, const data::Sample& sample, size_t) { return ReadText(dataset, s, sample, options); };
+  };
+  Evaluation known(catalog, options);
+  MVLM_TRY(ScanSamples<Text>(evaluation, work, "reading the evaluation", reader_of(evaluation),
+                             [&](uint32_t s, const Text& text) {
+                               known.Add(s, text);
+                               return Status();
+                             }));
+  LeakReport report;
+  report.evaluation_samples = evaluation.size();
+  report.leaks.resize(training.size());
+  report.evaluation.resize(training.size());
+  FlatTable hit;
+  MVLM_TRY(ScanSamples<Text>(training, work, "comparing samples", reader_of(training),
+                             [&](uint32_t s, const Text& text) {
+                               report.leaks[s] = known.Compare(text, report.evaluation[s]);
+                               ++report.counts[static_cast<size_t>(report.leaks[s])];
+                               if (report.leaks[s] >= Leak::kNearPicture) hit.At(report.evaluation[s] + 1, 0);
+                               return Status();
+                             }));
+  report.evaluation_hit = hit.size();
+  for (auto leak = static_cast<int>(Leak::kCount) - 1; leak > 0; --leak) {
+    for (uint32_t s = 0; s < training.size() && report.shown.size() < kShown; ++s) {
+      if (static_cast<int>(report.leaks[s]) == leak) report.shown.push_back(s);
+    }
+  }
+  return report;
+}
+
+}  // namespace mobilevlm::quality
