@@ -24,7 +24,9 @@ namespace {
 constexpr uint64_t kMagic = 0x315844494D4C564Dull;  // "MVLMIDX1"
 constexpr uint64_t kVersion = 1;                    // counts every change of the layout or of what is stored
 constexpr size_t kBatch = 4096;                     // samples parsed at a time
-constexpr size_t kMostNames = 4096;                 // further ones are "other"
+constexpr size_t kShownBytes =
+    64 << 20;                        // smaller files are indexed before anyone could read a progress line
+constexpr size_t kMostNames = 4096;  // further ones are "other"
 
 struct Footer {
   uint64_t magic = kMagic;
@@ -122,7 +124,8 @@ class Builder {
 
   Status Run(const FileIdentity& identity) {
     std::optional<Progress> progress;
-    if (options_.progress) progress.emplace("indexing " + annotations_.path() + ", MiB", text_.size() >> 20);
+    if (options_.progress && text_.size() >= kShownBytes)
+      progress.emplace("indexing " + annotations_.path() + ", MiB", text_.size() >> 20);
     RecordSplitter splitter(text_);
     size_t released = 0;
     for (bool more = true; more;) {
