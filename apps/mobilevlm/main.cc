@@ -34,8 +34,9 @@ int Main(int argc, char** argv) {
   AddImatrixCommand(app, status);
   AddSynthCommand(app, status);
   AddBenchCommand(app, status);
-#if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
+#if defined(MOBILEVLM_WORLD)
+  AddExperimentCommand(app, status);
   AddWorldCommand(app, status);
 #endif
   int code = RunCommandLine(app, argc, argv, status);

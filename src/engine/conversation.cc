@@ -4,39 +4,9 @@
 #include <utility>
 
 #include "engine/clock.h"
+#include "engine/layout.h"
 
 namespace mobilevlm::engine {
-namespace {
-
-// Text ids and visual tokens in the order the language model reads them.
-std::vector<PromptPosition> Layout(const Prompt& prompt, std::span<const PictureCache::Pointer> pictures) {
-  std::vector<PromptPosition> positions;
-  size_t next_picture = 0;
-  for (const PromptSegment& segment : prompt.segments) {
-    for (const int id : segment.ids) positions.push_back(PromptPosition::Text(id));
-    if (!segment.is_image) continue;
-    const EncodedPicture& picture = *pictures[next_picture++];
-    for (size_t row = 0; row < picture.tokens.rows(); ++row) {
-      positions.push_back({{.embedding = picture.tokens.row(row)},
-                           {.id = -1 - static_cast<int32_t>(row), .picture = picture.pixels}});
-    }
-  }
-  MVLM_CHECK(next_picture == pictures.size(), "{} of {} pictures placed", next_picture, pictures.size());
-  return positions;
-}
-
-// The ids of a prompt, -1 for a picture.
-std::vector<int> TextOf(const Prompt& prompt) {
-  std::vector<int> text;
-  for (const PromptSegment& segment : prompt.segments) {
-    text.insert(text.end(), segment.ids.begin(), segment.ids.end());
-    if (segment.is_image) text.push_back(-1);
-  }
-  return text;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Conversation>> Conversation::Create(std::shared_ptr<Runtime> runtime,
                                                            const SessionOptions& options) {
   MVLM_ASSIGN(DecoderState state, DecoderState::Create(*runtime));
@@ -64,7 +34,9 @@ Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::stri
 
   const Mat<float> logits =
       logits_.ReserveMat(LogitRows(options), static_cast<size_t>(runtime_->model().llm.vocab));
-  if (ReadPrompt(Layout(assembled, all), options.cancel, logits.Rows(0, 1), answer.stats)) {
+  std::vector<PictureRows> rows;
+  for (const PictureCache::Pointer& picture : all) rows.push_back({picture->tokens, picture->pixels});
+  if (ReadPrompt(LayOut(assembled, rows), options.cancel, logits.Rows(0, 1), answer.stats)) {
     MVLM_TRY(Generate(*runtime_, state_, TextOf(assembled), options, logits, draft_policy_, on_text, answer));
   } else {
     answer.stop = StopReason::kCancelled;
@@ -79,21 +51,9 @@ Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::stri
 
 // The whole conversation with the new turn, if it fits into the context.
 Result<Prompt> Conversation::Assemble(size_t new_pictures, std::string_view prompt) const {
-  const LoadedModel& model = runtime_->model();
-  const ChatTemplate chat_template =
-      options_.chat_template == PromptTemplate::kV1 ? ChatTemplate::kV1 : ChatTemplate::kPlain;
   std::vector<Turn> turns = turns_;
   turns.push_back({std::string(prompt), "", static_cast<int>(new_pictures)});
-  MVLM_ASSIGN(Prompt assembled, AssemblePrompt(model.tokenizer, chat_template, options_.system, turns));
-
-  const size_t images = static_cast<size_t>(assembled.images());
-  const size_t visual = static_cast<size_t>(model.projector.tokens());
-  const size_t text = static_cast<size_t>(assembled.text_tokens());
-  if (text + images * visual > model.context) {
-    return Fail("the prompt takes {} positions ({} of text, {} picture(s) of {}), but the context holds {}",
-                text + images * visual, text, images, visual, model.context);
-  }
-  return assembled;
+  return AssembleFitting(runtime_->model(), options_.chat_template, options_.system, turns);
 }
 
 Result<std::vector<PictureCache::Loaded>> Conversation::LoadPictures(

@@ -37,6 +37,7 @@ struct ProcessOptions {
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
   uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
   std::string interrupt_when = {};            // SIGINT as soon as this file, or one of this directory, grows
+  int interrupt_signal = SIGINT;              // instead of SIGINT
 };
 
 class Process {
@@ -97,7 +98,8 @@ class Process {
       InterruptWhenItSpeaks();
     }
     if (sent == options.input.size()) CloseInput();
-    if (!options.interrupt_when.empty()) InterruptWhenItWrites(options.interrupt_when);
+    if (!options.interrupt_when.empty())
+      InterruptWhenItWrites(options.interrupt_when, options.interrupt_signal);
     while (out_ >= 0 || err_ >= 0) {
       pollfd fds[3] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}, {in_, POLLOUT, 0}};
       ::poll(fds, 3, -1);
@@ -141,9 +143,9 @@ class Process {
     }
     return false;
   }
-  void InterruptWhenItWrites(const std::string& path) {
+  void InterruptWhenItWrites(const std::string& path, int signal) {
     for (int i = 0; i < 20'000 && !HoldsSomething(path); ++i) ::usleep(1000);
-    ::kill(pid_, SIGINT);
+    ::kill(pid_, signal);
   }
 
   void CloseInput() {
