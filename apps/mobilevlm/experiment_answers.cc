@@ -97,7 +97,12 @@ Status MakeFormat(const LoadOptions& load, const std::string& format, const std:
   MVLM_ASSIGN(const std::string self, bench::OwnExecutable());
   std::vector<std::string> arguments = {
       self, "quantize", load.text, path, format == "f16" ? "q8_0" : format, "--requantize"};
-  if (format == "f16") arguments.insert(arguments.end(), {"--tensor-type", "*=f16"});
+  if (format == "f16") {  // every matrix; norms stay F32
+    for (const char* matrix : {"*attn_q", "*attn_k", "*attn_v", "*attn_output", "*ffn_gate", "*ffn_up",
+                               "*ffn_down", "token_embd", "output"}) {
+      arguments.insert(arguments.end(), {"--tensor-type", fmt::format("{}.weight=f16", matrix)});
+    }
+  }
   const auto made = bench::RunProcess(arguments);
   return made ? Status() : Context(made.error(), "quantize to {}", format);
 }

@@ -87,7 +87,7 @@ Status WriteMmBench(const Layout& layout) {
     const std::string hint = i % 3 == 1 ? "\"One thing is shown.\nIt is \"\"drawn\"\".\"" : "";
     for (int r = 0; r < rotations; ++r) {
       std::string& to = r == 0 ? text : rotated;
-      to += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\tmini world\t{}\t\tdev\n", 7 + i + 1'000'000 * r,
+      to += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\tmini world\t{}\t\tdev\n", 7 + i + 1'000'000 * r,
                         choice.question, hint, fmt::join(choice.options, "\t"),
                         static_cast<char>('A' + choice.answer),
                         i % 2 == 0 ? "object_localization" : "attribute_recognition", picture,

@@ -139,7 +139,7 @@ TEST_F(Eval, AKilledRunContinuesToTheSameFile) {
     const ProcessResult killed = Ask("pope", out, {"--confidence", "--workers", workers},
                                      {.interrupt_when = out + "/answers.jsonl", .interrupt_signal = SIGKILL});
     // Fast machines may be through before the signal arrives.
-    if (killed.signal == SIGKILL) EXPECT_LT(Slurp(out + "/answers.jsonl").size(), wanted.size());
+    EXPECT_TRUE(killed.signal == SIGKILL || killed.exit_code == 0) << killed.err;
     const ProcessResult rest = Ask("pope", out, {"--confidence", "--workers", workers});
     ASSERT_EQ(rest.exit_code, 0) << rest.err;
     EXPECT_EQ(Slurp(out + "/answers.jsonl"), wanted) << workers << " workers";
