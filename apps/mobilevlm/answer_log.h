@@ -3,10 +3,12 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <unordered_set>
 
 #include "base/content_hash.h"
+#include "base/line_log.h"
 #include "base/result.h"
 
 namespace mobilevlm::app {
@@ -17,12 +19,6 @@ class AnswerLog {
   // the settings that shape an answer: rows of another run are an Error, and so is a line that is no row. A
   // last line without its end, left by a process or machine that died while writing, is cut off.
   static Result<AnswerLog> Open(const std::string& path, const std::string& run);
-
-  AnswerLog(AnswerLog&& other) noexcept;
-  AnswerLog(const AnswerLog&) = delete;
-  AnswerLog& operator=(const AnswerLog&) = delete;
-  AnswerLog& operator=(AnswerLog&&) = delete;
-  ~AnswerLog();
 
   // Whether there is a row with this BatchKey; `failed`: one that holds an error.
   bool Has(const Hash128& key) const { return rows_.count(key) != 0; }
@@ -36,16 +32,12 @@ class AnswerLog {
     size_t operator()(const Hash128& hash) const { return static_cast<size_t>(hash.low); }
   };
 
-  AnswerLog(std::string path, std::string run, int fd)
-      : path_(std::move(path)), run_(std::move(run)), fd_(fd) {}
-  Status ReadRows();
+  explicit AnswerLog(std::string run) : run_(std::move(run)) {}
   Status ReadRow(std::string_view line);
-  Status CutTornLine(std::string_view torn, uint64_t length);
   void Remember(const nlohmann::ordered_json& row);
 
-  std::string path_;
   std::string run_;
-  int fd_ = -1;
+  std::optional<LineLog> file_;
   std::unordered_set<Hash128, LowHalf> rows_, failed_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <future>
 
 #include "answer_log.h"
@@ -11,27 +10,12 @@
 #include "base/units.h"
 #include "batch_input.h"
 #include "engine/picture.h"
+#include "fingerprint.h"
 
 namespace mobilevlm::app {
 namespace {
 
 using nlohmann::ordered_json;
-
-// Size, first and last MiB of a file: enough to tell two models apart without reading gigabytes.
-Hash128 FileFingerprint(const std::string& path) {
-  constexpr std::streamoff kEnd = 1 << 20;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const std::streamoff size = file.tellg();
-  std::string sample = fmt::format("{}\n", size);
-  for (const std::streamoff begin : {std::streamoff{0}, std::max<std::streamoff>(0, size - kEnd)}) {
-    std::string part(static_cast<size_t>(kEnd), '\0');
-    file.clear();
-    file.seekg(begin);
-    file.read(part.data(), kEnd);
-    sample.append(part, 0, static_cast<size_t>(std::max<std::streamsize>(0, file.gcount())));
-  }
-  return HashBytes(sample.data(), sample.size());
-}
 
 // One short word for everything that shapes an answer besides the item itself.
 std::string RunFingerprint(const LoadOptions& load, const PromptFlags& prompt,

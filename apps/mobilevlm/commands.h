@@ -28,6 +28,9 @@ void AddQuantizeCommand(CLI::App& app, Status& status);
 void AddTrainCommand(CLI::App& app, Status& status);
 void AddWorldCommand(CLI::App& app, Status& status);
 void AddEvalCommand(CLI::App& app, Status& status);
+void AddEvalWorldCommand(CLI::App& eval, Status& status);      // with the mini world
+void AddEvalMiniatureCommand(CLI::App& eval, Status& status);  // with the mini world
+void AddExperimentCommand(CLI::App& app, Status& status);      // with the mini world
 
 // -m, --mmproj, --threads, --ctx, --kv: which model, and how it is loaded.
 void AddModelFlags(CLI::App& command, LoadOptions& load);

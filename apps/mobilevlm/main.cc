@@ -41,8 +41,9 @@ int Main(int argc, char** argv) {
 #if defined(MOBILEVLM_SERVE)
   AddServeCommand(app, status);
 #endif
-#if defined(MOBILEVLM_WORLD)
   AddEvalCommand(app, status);
+#if defined(MOBILEVLM_WORLD)
+  AddExperimentCommand(app, status);
   AddWorldCommand(app, status);
 #endif
 #if defined(MOBILEVLM_DATA)

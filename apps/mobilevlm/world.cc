@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "world/dataset.h"
+#include "world/objects.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -19,14 +20,22 @@ struct WorldFlags {
   int per_kind = 400;
   int limit = 0;
   int side = 144;
+  bool objects = false;
+  world::WorldOptions unseen;
 };
 
 Status RunWorld(const WorldFlags& flags) {
+  if (flags.objects) {
+    for (const world::ObjectInfo& object : world::Objects()) {
+      fmt::print("{:x} {}\n", static_cast<uint32_t>(object.code_point), object.name);
+    }
+    return {};
+  }
   if (flags.out.empty() && flags.contact_sheet.empty()) {
     return Fail("world: wanted --out DIR or --contact-sheet FILE.png, found neither");
   }
   MVLM_ASSIGN(const world::Split split, world::ParseSplit(flags.split));
-  world::WorldOptions options;
+  world::WorldOptions options = flags.unseen;
   options.side = flags.side;
   MVLM_ASSIGN(const world::World mini_world, world::World::Create(options));
   if (!flags.contact_sheet.empty()) {
@@ -62,6 +71,11 @@ void AddWorldCommand(CLI::App& app, Status& status) {
       ->check(WholeNumber(24, 4096))
       ->capture_default_str();
   command->add_option("--contact-sheet", flags->contact_sheet, "One PNG of 48 pictures");
+  command->add_flag("--objects", flags->objects, "List the objects instead: code point and name");
+  command->add_option("--object-drawings", flags->unseen.object_drawings,
+                      "Directory of PNG files named by code point (1f436.png) instead of the emoji font");
+  command->add_flag("--other-fonts", flags->unseen.other_fonts, "Text in fonts that no split uses");
+  command->add_flag("--dots", flags->unseen.dotted_background, "Dots as the background, which no split has");
   command->callback([flags, &status] { status = RunWorld(*flags); });
 }
 

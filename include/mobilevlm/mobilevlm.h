@@ -153,6 +153,14 @@ struct Answer {
   Stats stats;
 };
 
+// How likely the model finds one given answer.
+struct AnswerLikelihood {
+  std::vector<int> ids;          // of the answer as the template writes it, without the end-of-sequence id
+  std::vector<float> log_probs;  // [ids], natural logarithms, each given the prompt and the ids before it
+  double total() const;          // their sum: log p(answer | prompt)
+  double mean() const;           // per id; 0 for no ids
+};
+
 struct SessionOptions {
   PromptTemplate chat_template = PromptTemplate::kV1;
   std::string system = {};  // empty: the template's own
@@ -178,6 +186,16 @@ class Session {
   Result<Answer> Ask(const std::vector<Picture>& pictures, std::string_view prompt,
                      const GenerateOptions& options = {},
                      const std::function<void(std::string_view)>& on_text = {});
+
+  // Log-probabilities of `answers` in place of the one that Ask() would generate. Adds no turn. With
+  // `first_id_only` each gets its first id and that id's log-probability, at no more cost than the prompt.
+  // An empty answer, or one that does not fit into the context, is an Error, and so is the plain template
+  // with an earlier turn. `cancel` as in GenerateOptions: true ends the call with an Error.
+  Result<std::vector<AnswerLikelihood>> Likelihoods(const std::vector<Picture>& pictures,
+                                                    std::string_view prompt,
+                                                    const std::vector<std::string>& answers,
+                                                    bool first_id_only = false,
+                                                    const std::atomic<bool>* cancel = nullptr);
 
   // Forgets the turns. What the next conversation shares with this one (the system text, the picture behind
   // it, the last eight pictures, recognised by their content) is not computed again, and answers are the same

@@ -1,4 +1,6 @@
 // The public C++ API (include/mobilevlm/mobilevlm.h) on top of the engine.
+#include <numeric>
+
 #include "engine/conversation.h"
 #include "engine/runtime.h"
 #include "mobilevlm/mobilevlm.h"
@@ -23,6 +25,11 @@ const char* StopReasonName(StopReason reason) {
   return "unknown";
 }
 
+double AnswerLikelihood::total() const { return std::accumulate(log_probs.begin(), log_probs.end(), 0.0); }
+double AnswerLikelihood::mean() const {
+  return log_probs.empty() ? 0 : total() / static_cast<double>(log_probs.size());
+}
+
 Session::Session(std::unique_ptr<engine::Conversation> conversation)
     : conversation_(std::move(conversation)) {}
 Session::Session(Session&&) noexcept = default;
@@ -33,6 +40,14 @@ Result<Answer> Session::Ask(const std::vector<Picture>& pictures, std::string_vi
                             const GenerateOptions& options,
                             const std::function<void(std::string_view)>& on_text) {
   return conversation_->Ask(pictures, prompt, options, on_text);
+}
+
+Result<std::vector<AnswerLikelihood>> Session::Likelihoods(const std::vector<Picture>& pictures,
+                                                           std::string_view prompt,
+                                                           const std::vector<std::string>& answers,
+                                                           bool first_id_only,
+                                                           const std::atomic<bool>* cancel) {
+  return conversation_->Likelihoods(pictures, prompt, answers, first_id_only, cancel);
 }
 
 void Session::Reset() { conversation_->Reset(); }

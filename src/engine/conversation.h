@@ -36,6 +36,11 @@ class Conversation {
 
   Result<Answer> Ask(const std::vector<Picture>& pictures, std::string_view prompt,
                      const GenerateOptions& options, const OnText& on_text);
+  // likelihood.cc
+  Result<std::vector<AnswerLikelihood>> Likelihoods(const std::vector<Picture>& pictures,
+                                                    std::string_view prompt,
+                                                    const std::vector<std::string>& answers,
+                                                    bool first_id_only, const std::atomic<bool>* cancel);
   void Reset();
 
  private:

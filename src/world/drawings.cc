@@ -3,6 +3,7 @@
 #include <ft2build.h>
 #include FT_FREETYPE_H
 #include FT_OUTLINE_H
+#include <cairo.h>
 
 #include <algorithm>
 #include <memory>
@@ -36,6 +37,16 @@ constexpr std::array<FontFile, kFonts> kFontFiles = {{
     {"dejavu/DejaVuSerif-Bold.ttf", "fonts-dejavu-core"},
 }};
 
+// WorldOptions::other_fonts: of the same packages, in no training.
+constexpr std::array<FontFile, kFonts> kOtherFontFiles = {{
+    {"dejavu/DejaVuSans-Bold.ttf", "fonts-dejavu-core"},
+    {"dejavu/DejaVuSansMono.ttf", "fonts-dejavu-core"},
+    {"liberation/LiberationSerif-BoldItalic.ttf", "fonts-liberation"},
+    {"liberation/LiberationSansNarrow-Regular.ttf", "fonts-liberation"},
+    {"freefont/FreeSansBoldOblique.ttf", "fonts-freefont-ttf"},
+    {"liberation/LiberationMono-Regular.ttf", "fonts-liberation"},
+}};
+
 Result<Face> OpenFace(FT_Library library, const std::string& path, const char* package) {
   FT_Face face = nullptr;
   if (FT_New_Face(library, path.c_str(), 0, &face) != 0) {
@@ -44,11 +55,16 @@ Result<Face> OpenFace(FT_Library library, const std::string& path, const char* p
   return Face(face);
 }
 
+// Premultiplied BGRA, as FreeType makes it and Cairo wants it.
+struct Bgra {
+  int width, height, pitch;
+  const uint8_t* bytes;
+};
+
 // Cuts to the pixels that are not nearly transparent.
-Sprite CutToVisible(const FT_Bitmap& bitmap) {
-  const int width = static_cast<int>(bitmap.width);
-  const int height = static_cast<int>(bitmap.rows);
-  const auto pixel = [&](int x, int y) { return bitmap.buffer + y * bitmap.pitch + x * 4; };
+Sprite CutToVisible(const Bgra& bitmap) {
+  const int width = bitmap.width, height = bitmap.height;
+  const auto pixel = [&](int x, int y) { return bitmap.bytes + y * bitmap.pitch + x * 4; };
   int left = width, right = 0, top = height, bottom = 0;
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
@@ -65,7 +81,7 @@ Sprite CutToVisible(const FT_Bitmap& bitmap) {
   sprite.height = bottom - top;
   for (int y = top; y < bottom; ++y) {
     for (int x = left; x < right; ++x) {
-      const uint8_t* bgra = pixel(x, y);  // FreeType's BGRA is premultiplied, as Cairo wants it
+      const uint8_t* bgra = pixel(x, y);
       sprite.pixels.push_back(static_cast<uint32_t>(bgra[3]) << 24 | static_cast<uint32_t>(bgra[2]) << 16 |
                               static_cast<uint32_t>(bgra[1]) << 8 | bgra[0]);
     }
@@ -100,6 +116,13 @@ Sprite Halve(const Sprite& source) {
   return half;
 }
 
+Result<SpritePyramid> MakePyramid(const Bgra& bitmap, const std::string& path, const ObjectInfo& object) {
+  SpritePyramid pyramid = {CutToVisible(bitmap)};
+  if (pyramid.front().width == 0) return Fail("{}: the drawing of {} is empty", path, object.name);
+  while (std::max(pyramid.back().width, pyramid.back().height) > 20) pyramid.push_back(Halve(pyramid.back()));
+  return pyramid;
+}
+
 Result<std::vector<SpritePyramid>> LoadObjects(FT_Library library, const std::string& path) {
   MVLM_ASSIGN(const Face face, OpenFace(library, path, "fonts-noto-color-emoji"));
   if (!FT_HAS_FIXED_SIZES(face.get()) || FT_Select_Size(face.get(), 0) != 0) {
@@ -114,10 +137,39 @@ Result<std::vector<SpritePyramid>> LoadObjects(FT_Library library, const std::st
       return Fail("{}: no colour bitmap for U+{:X} ({})", path, static_cast<uint32_t>(object.code_point),
                   object.name);
     }
-    SpritePyramid pyramid = {CutToVisible(face->glyph->bitmap)};
-    if (pyramid.front().width == 0) return Fail("{}: the drawing of {} is empty", path, object.name);
-    while (std::max(pyramid.back().width, pyramid.back().height) > 20)
-      pyramid.push_back(Halve(pyramid.back()));
+    const FT_Bitmap& bitmap = face->glyph->bitmap;
+    MVLM_ASSIGN(SpritePyramid pyramid,
+                MakePyramid({static_cast<int>(bitmap.width), static_cast<int>(bitmap.rows), bitmap.pitch,
+                             bitmap.buffer},
+                            path, object));
+    objects.push_back(std::move(pyramid));
+  }
+  return objects;
+}
+
+struct SurfaceDeleter {
+  void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
+};
+
+// Cairo's own PNG reader, because it keeps what is transparent.
+Result<std::vector<SpritePyramid>> LoadPngObjects(const std::string& directory) {
+  std::vector<SpritePyramid> objects;
+  for (const ObjectInfo& object : Objects()) {
+    const std::string path = fmt::format("{}/{:x}.png", directory, static_cast<uint32_t>(object.code_point));
+    const std::unique_ptr<cairo_surface_t, SurfaceDeleter> surface(
+        cairo_image_surface_create_from_png(path.c_str()));
+    const cairo_status_t status = cairo_surface_status(surface.get());
+    if (status != CAIRO_STATUS_SUCCESS) {
+      return Fail("{}: cannot read the drawing of {}: {}", path, object.name, cairo_status_to_string(status));
+    }
+    if (cairo_image_surface_get_format(surface.get()) != CAIRO_FORMAT_ARGB32) {
+      return Fail("{}: wanted a PNG with an alpha channel", path);
+    }
+    cairo_surface_flush(surface.get());
+    const Bgra bitmap{
+        cairo_image_surface_get_width(surface.get()), cairo_image_surface_get_height(surface.get()),
+        cairo_image_surface_get_stride(surface.get()), cairo_image_surface_get_data(surface.get())};
+    MVLM_ASSIGN(SpritePyramid pyramid, MakePyramid(bitmap, path, object));
     objects.push_back(std::move(pyramid));
   }
   return objects;
@@ -195,15 +247,20 @@ Result<std::array<Glyph, kCharacters>> LoadGlyphs(FT_Library library, const std:
 
 }  // namespace
 
-Result<Drawings> LoadDrawings(const std::string& emoji_font, const std::string& font_directory) {
+Result<Drawings> LoadDrawings(const WorldOptions& options) {
   FT_Library raw = nullptr;
   if (FT_Init_FreeType(&raw) != 0) return Fail("FreeType does not start");
   const Library library(raw);
   Drawings drawings;
-  MVLM_ASSIGN(drawings.objects, LoadObjects(library.get(), emoji_font));
+  if (options.object_drawings.empty()) {
+    MVLM_ASSIGN(drawings.objects, LoadObjects(library.get(), options.emoji_font));
+  } else {
+    MVLM_ASSIGN(drawings.objects, LoadPngObjects(options.object_drawings));
+  }
+  const auto& files = options.other_fonts ? kOtherFontFiles : kFontFiles;
   for (int font = 0; font < kFonts; ++font) {
-    MVLM_ASSIGN(drawings.fonts[font], LoadGlyphs(library.get(), font_directory + "/" + kFontFiles[font].path,
-                                                 kFontFiles[font].package));
+    const std::string path = options.font_directory + "/" + files[font].path;
+    MVLM_ASSIGN(drawings.fonts[font], LoadGlyphs(library.get(), path, files[font].package));
   }
   return drawings;
 }

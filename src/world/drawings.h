@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "world/world.h"
 
 namespace mobilevlm::world {
 
@@ -46,8 +47,8 @@ struct Drawings {
   std::array<std::array<Glyph, kCharacters>, kFonts> fonts;  // [font][character]
 };
 
-// `emoji_font` is Noto Color Emoji with bitmaps (CBDT), as in Debian 12; `font_directory` holds the
-// folders of fonts-dejavu-core, fonts-liberation and fonts-freefont-ttf.
-Result<Drawings> LoadDrawings(const std::string& emoji_font, const std::string& font_directory);
+// options.emoji_font is Noto Color Emoji with bitmaps (CBDT), as in Debian 12; options.font_directory holds
+// the folders of fonts-dejavu-core, fonts-liberation and fonts-freefont-ttf.
+Result<Drawings> LoadDrawings(const WorldOptions& options);
 
 }  // namespace mobilevlm::world

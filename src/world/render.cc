@@ -123,9 +123,15 @@ void PaintBackground(const Background& background, Random& random, Image& pictur
       }
       case BackgroundFamily::kChecker:
         return (static_cast<int>(x / period) + static_cast<int>(y / period)) % 2 == 0 ? 0.0f : 1.0f;
-      default:
-        return 0.0f;
+      case BackgroundFamily::kDots: {
+        const float dx = x / period - std::floor(x / period) - 0.5f,
+                    dy = y / period - std::floor(y / period) - 0.5f;
+        return dx * dx + dy * dy < 0.1f ? 1.0f : 0.0f;
+      }
+      case BackgroundFamily::kFlat:
+        break;
     }
+    return 0.0f;
   };
   const auto [a, b] = background.colours;
   size_t i = 0;
@@ -327,14 +333,15 @@ void DrawPanel(const Scene& scene, Rgb colour, Rendered& rendered) {
 
 }  // namespace
 
-Rendered RenderScene(const Scene& scene, const Drawings& drawings, int side) {
+Rendered RenderScene(const Scene& scene, const Drawings& drawings, int side, bool dotted) {
   Rendered rendered;
   rendered.picture = Image(side, side);
   rendered.labels.side = side;
   rendered.labels.thing.assign(static_cast<size_t>(side) * side, -1);
 
   const std::vector<Rgb> colours = ThingColours(scene);
-  const Background background = ChooseBackground(scene, colours);
+  Background background = ChooseBackground(scene, colours);
+  if (dotted && scene.type != SceneType::kChart) background.family = BackgroundFamily::kDots;
   Random random = Random::Stream(scene.style, kPaintStream);
   PaintBackground(background, random, rendered.picture);
   const bool dark_ground = Brightness(background.colours[0]) < 120;

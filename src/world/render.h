@@ -24,6 +24,7 @@ Background ChooseBackground(const Scene& scene, const std::vector<Rgb>& thing_co
 // How far two colours look apart: 0 to about 765 (the "redmean" weighting of squared differences).
 float ColourDistance(Rgb a, Rgb b);
 
-Rendered RenderScene(const Scene& scene, const Drawings& drawings, int side);
+// `dotted`: WorldOptions::dotted_background.
+Rendered RenderScene(const Scene& scene, const Drawings& drawings, int side, bool dotted = false);
 
 }  // namespace mobilevlm::world

@@ -10,7 +10,8 @@
 namespace mobilevlm::world {
 
 // The background's family is part of the key of scenes with one name, so it is a pure function of the style.
-enum class BackgroundFamily { kFlat, kGradient, kNoise, kStripes, kChecker, kCount };
+// kDots is of no split: WorldOptions::dotted_background.
+enum class BackgroundFamily { kFlat, kGradient, kNoise, kStripes, kChecker, kCount, kDots = kCount };
 BackgroundFamily FamilyOf(uint64_t style);
 
 // Two or more distinct labels: the sorted set of them. One: label, number, 3x3 cell of the first thing

@@ -157,7 +157,7 @@ Result<World> World::Create(const WorldOptions& options) {
   if (options.side < 24 || options.side > 4096) {
     return Fail("picture side: wanted 24 to 4096 pixels, found {}", options.side);
   }
-  MVLM_ASSIGN(Drawings drawings, LoadDrawings(options.emoji_font, options.font_directory));
+  MVLM_ASSIGN(Drawings drawings, LoadDrawings(options));
   return World(std::make_unique<const Data>(Data{options, MakeVocabulary(), std::move(drawings)}));
 }
 
@@ -173,7 +173,7 @@ Scene World::MakeScene(Split split, std::string_view kind, uint64_t index) const
 Scene World::MakeScene(Split split, uint64_t index) const { return data_->Make(split, "", index); }
 
 Rendered World::Render(const Scene& scene) const {
-  return RenderScene(scene, data_->drawings, data_->options.side);
+  return RenderScene(scene, data_->drawings, data_->options.side, data_->options.dotted_background);
 }
 
 Question World::Ask(const Scene& scene, std::string_view kind, Random& random) const {

@@ -78,6 +78,10 @@ struct WorldOptions {
   int side = 144;  // pixels of the picture's side
   std::string emoji_font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
   std::string font_directory = "/usr/share/fonts/truetype";  // of the text fonts, see drawings.h
+  // What no training has seen, with the same scenes and questions: for tests out of distribution.
+  std::string object_drawings = {};  // PNG files named by code point ("1f436.png") instead of the emoji font
+  bool other_fonts = false;          // six other fonts of the same packages
+  bool dotted_background = false;    // dots behind everything but charts
 };
 
 // The kinds in the order of reports: name, caption, presence, count, colour, shape, where, relation,
