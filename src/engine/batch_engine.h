@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/answer_writer.h"
 #include "base/stopwatch.h"
+#include "engine/answer_writer.h"
 #include "engine/decoder_state.h"
 #include "engine/layout.h"
 #include "engine/runtime.h"
