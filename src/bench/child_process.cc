@@ -63,6 +63,10 @@ std::string LastLine(std::string text) {
 }
 
 Result<pid_t> Spawn(const std::vector<std::string>& arguments, const Pipe& out, const Pipe& errors) {
+  // POSIX lets posix_spawn succeed where the program cannot be started, and qemu's does.
+  if (::access(arguments[0].c_str(), X_OK) != 0) {
+    return Fail("{}: cannot start: {}", arguments[0], std::strerror(errno));
+  }
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -86,7 +86,10 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   }
   ThreadPool pool(options.threads);
   MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm, &pool));
-  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, &pool));
+  // The tower's matrices lose next to nothing by longer blocks (docs/performance.md); the exact path keeps
+  // them.
+  const PackScales scales = options.float_activations ? PackScales::kAsStored : PackScales::kLongBlocks;
+  MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, &pool, scales));
   MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector, &pool));
   model->rope = RopeTable(model->context, static_cast<size_t>(model->llm.head_dim), model->llm.rope_base);
   return model;

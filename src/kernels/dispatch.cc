@@ -6,6 +6,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -24,6 +28,21 @@ bool HasF16c() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
+
+// Linux lets a process use the tile registers, 8 KiB per thread, only after it has asked.
+bool HasAmxInt8() {
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & (kTile | kInt8)) != (kTile | kInt8)) {
+    return false;
+  }
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 #endif
 
 // From the most general to the best. __builtin_cpu_supports also asks whether the OS saves the registers.
@@ -35,7 +54,9 @@ std::vector<Candidate> Candidates() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   all.push_back({&kAvx2Kernels, avx2});
   all.push_back({&kAvx512Kernels, avx512});
-  all.push_back({&kAvx512VnniKernels, avx512 && __builtin_cpu_supports("avx512vnni")});
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  all.push_back({&kAvx512VnniKernels, vnni});
+  all.push_back({&kAmxKernels, vnni && HasAmxInt8()});
 #elif defined(__aarch64__)
   const bool dotprod = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
   all.push_back({&kNeonKernels, true});

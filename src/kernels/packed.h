@@ -12,7 +12,8 @@
 // whose 6-bit scales are widened to bytes (2 to 4 % more). The layout is the same for every instruction set.
 //
 // A weight is (q - offset) * scale + min, with q an unsigned integer of at most 8 bits and one scale (and
-// min) per output and 32 inputs, or 16 for the formats with two sub-blocks. scale = d * an integer of at most
+// min) per output and block of 32 inputs (kPackedLong: more), or half a block for the formats with two
+// sub-blocks. scale = d * an integer of at most
 // 8 bits, and min likewise, are exact in float.
 //
 // Included by files compiled with ISA flags: plain types only.
@@ -25,7 +26,8 @@ namespace mobilevlm {
 
 constexpr size_t kPackedOutputs = 16;
 constexpr size_t kPackedGroup = 4 * kPackedOutputs;  // bytes: four inputs of sixteen outputs
-constexpr size_t kQuantBlock = 32;                   // inputs that share the scale of an activation
+constexpr size_t kQuantBlock = 32;                   // inputs that share a scale in the files' formats
+constexpr size_t kLongBlock = 64;                    // the same in kPackedLong
 
 // The order indexes the tables of QuantKernels.
 enum PackedFormat {
@@ -39,6 +41,7 @@ enum PackedFormat {
   kPackedQ4_K,
   kPackedQ5_K,
   kPackedQ6_K,
+  kPackedLong,  // no file holds it: what Q8_0 may be packed into
   kPackedFormatCount,
 };
 
@@ -101,21 +104,34 @@ struct PackedQ6_K {
   uint16_t d[kPackedOutputs];
 };
 
+// Two or more blocks of Q8_0 rounded to one scale: fewer scales to multiply with, at a small loss.
+struct PackedLong {
+  uint8_t quants[kLongBlock / 4][kPackedGroup];  // q + 128
+  uint16_t d[kPackedOutputs];
+};
+
 // What a caller needs to know about a packed format.
 struct PackedTraits {
   size_t unit_inputs;
   size_t unit_bytes;
-  int sub_blocks;  // scales per 32 inputs: 1 or 2
+  size_t block;    // inputs that share the scale of an activation
+  int sub_blocks;  // scales of weights per block: 1 or 2
   bool has_min;
   int offset;
 };
 
 constexpr PackedTraits kPackedTraits[kPackedFormatCount] = {
-    {32, sizeof(PackedQ4_0), 1, false, 8},   {32, sizeof(PackedQ4_1), 1, true, 0},
-    {32, sizeof(PackedQ5_0), 1, false, 16},  {32, sizeof(PackedQ5_1), 1, true, 0},
-    {32, sizeof(PackedQ8_0), 1, false, 128}, {256, sizeof(PackedQ2_K), 2, true, 0},
-    {256, sizeof(PackedQ3_K), 2, false, 4},  {256, sizeof(PackedQ4_K), 1, true, 0},
-    {256, sizeof(PackedQ5_K), 1, true, 0},   {256, sizeof(PackedQ6_K), 2, false, 32},
+    {32, sizeof(PackedQ4_0), kQuantBlock, 1, false, 8},
+    {32, sizeof(PackedQ4_1), kQuantBlock, 1, true, 0},
+    {32, sizeof(PackedQ5_0), kQuantBlock, 1, false, 16},
+    {32, sizeof(PackedQ5_1), kQuantBlock, 1, true, 0},
+    {32, sizeof(PackedQ8_0), kQuantBlock, 1, false, 128},
+    {256, sizeof(PackedQ2_K), kQuantBlock, 2, true, 0},
+    {256, sizeof(PackedQ3_K), kQuantBlock, 2, false, 4},
+    {256, sizeof(PackedQ4_K), kQuantBlock, 1, true, 0},
+    {256, sizeof(PackedQ5_K), kQuantBlock, 1, true, 0},
+    {256, sizeof(PackedQ6_K), kQuantBlock, 2, false, 32},
+    {kLongBlock, sizeof(PackedLong), kLongBlock, 1, false, 128},
 };
 
 }  // namespace mobilevlm

@@ -1,9 +1,9 @@
 // Quantised weights times quantised activations: the integer half of the contract (kernels.h is the float
 // half and states the rules for every function).
 //
-// Activations are quantised per 32 inputs: q = x / d rounded to nearest even, d = max|x| / 127. With packed
-// weights (kernels/packed.h) the product of one row of x and one output is, for blocks b in ascending order
-// and their sub-blocks s,
+// Activations are quantised per block of the weights' format, 32 inputs as a rule: q = x / d rounded to
+// nearest even, d = max|x| / 127. With packed weights (kernels/packed.h) the product of one row of x and one
+// output is, for blocks b in ascending order and their sub-blocks s,
 //
 //     acc = sum of (q_w - offset) * q_x                          exact, 32-bit integers
 //     y   = fma(float(acc), scale_w[b,s] * d[b], y)
@@ -17,33 +17,48 @@
 
 namespace mobilevlm {
 
-// 1 to kTileRows rows of quantised activations, side by side. Nothing is aligned.
+// The most rows any table takes at once.
+constexpr size_t kMostQuantRows = 16;
+
+// 1 to QuantKernels::tile_rows rows of quantised activations, side by side. Nothing is aligned.
 struct QuantisedRows {
   size_t rows;
-  const int8_t* q;     // [k / 4][rows][4]
-  const float* scale;  // [k / 32][rows]
+  const int8_t* q;     // [k / 4][rows][4], or [k / block][rows][block] where whole_blocks says so
+  const float* scale;  // [k / block][rows]
   // Arrays that are always there; what they hold counts only where it says so.
-  const int32_t* start;      // [k / 32][sub_blocks][rows]: where integer sums start, -offset * sum of q_x;
-                             // not for tables with signed_weights
-  const float* scaled_sums;  // [k / 32][sub_blocks][rows]: d * sum of q_x; formats with a min only
+  const int32_t* start;      // [k / block][sub_blocks][rows]: where integer sums start, -offset * sum of q_x;
+                             // not for gemm of tables with signed_weights
+  const float* scaled_sums;  // [k / block][sub_blocks][rows]: d * sum of q_x; formats with a min only
 };
 
 // One panel (16 outputs) over some inputs, unpacked: what every weight format looks like to gemm.
 struct UnpackedPanel {
   uint8_t* quants;  // [k / 4][16][4]: q as packed, or the signed q - offset for tables with signed_weights
-  float* scales;    // [k / 32][sub_blocks][16]
+  float* scales;    // [k / block][sub_blocks][16]
   float* mins;      // the same, formats with a min only
+};
+
+// Rows of float sums of two panels, `stride` floats apart.
+struct StartSums {
+  const float* row;
+  size_t stride;
+};
+struct PairSums {
+  float* row;
+  size_t stride;
 };
 
 struct QuantKernels {
   const char* name;
-  bool signed_weights;  // integer sums start at 0 and unpacked weights are signed
+  bool signed_weights;  // integer sums of gemm start at 0 and unpacked weights are signed
+  bool whole_blocks;    // how quantise_rows lays q out, see QuantisedRows; with one row both are the same
+  size_t tile_rows;     // the rows that gemm takes at most
 
-  // Quantises rows <= kTileRows rows of k inputs, x_stride apart. k is a multiple of 32.
-  // q: [k / 4][rows][4], scale: [k / 32][rows], sums: [k / 16][rows], of 16 inputs each.
+  // Quantises rows <= tile_rows rows of k inputs, x_stride apart, in blocks of kQuantBlock or kLongBlock; k
+  // is a multiple of the block. q, scale: as QuantisedRows has them, sums: [k / 16][rows], of 16 inputs each.
   // A block that holds a NaN or an infinity becomes q = 0 with the scale NaN; one below 2^-100 becomes 0.
-  void (*quantise_rows)(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                        int32_t* sums);
+  void (*quantise_rows)(const float* x, size_t x_stride, size_t rows, size_t k, size_t block, int8_t* q,
+                        float* scale, int32_t* sums);
 
   // y[0 .. 15] += one row times one packed panel over k inputs, a multiple of the unit. x.rows is 1.
   void (*gemv[kPackedFormatCount])(const void* panel, size_t k, const QuantisedRows& x, float* y);
@@ -51,10 +66,22 @@ struct QuantKernels {
   // Unpacks k inputs of a panel, a multiple of the unit.
   void (*unpack[kPackedFormatCount])(const void* panel, size_t k, const UnpackedPanel& out);
 
-  // y[r][0 .. 31] += all rows times two unpacked panels over k inputs; x.rows is at most kTileRows. Rows of
-  // y are y_stride floats apart. Index: [sub_blocks - 1][has_min].
-  void (*gemm[2][2])(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y,
-                     size_t y_stride);
+  // y[r][0 .. 31] = start[r][0 .. 31] + all rows times two unpacked panels over k > 0 inputs; x.rows is at
+  // most tile_rows. The stride of start may be 0: a bias. start may be y, else they are disjoint.
+  using GemmFn = void (*)(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start,
+                          PairSums y);
+  GemmFn gemm[2][2];  // blocks of 32; index: [sub_blocks - 1][has_min]
+  GemmFn gemm_long;   // blocks of kLongBlock
+
+  // A thread calls begin_gemm before its first gemm of formats with blocks and sub-blocks like these, and
+  // end_gemm after the last: the CPU may have registers to set up, which takes longer than a small product.
+  void (*begin_gemm)(size_t block, int sub_blocks);
+  void (*end_gemm)();
 };
+
+constexpr QuantKernels::GemmFn GemmOf(const QuantKernels& kernels, const PackedTraits& traits) {
+  return traits.block == kQuantBlock ? kernels.gemm[traits.sub_blocks - 1][traits.has_min]
+                                     : kernels.gemm_long;
+}
 
 }  // namespace mobilevlm

@@ -50,15 +50,15 @@ std::vector<unsigned char> RandomPanel(PackedFormat format, size_t k, uint64_t s
 struct Activations {
   Activations(const QuantKernels& quant, const std::vector<float>& x, size_t count,
               const PackedTraits& traits)
-      : rows(count), k(x.size() / count), q(x.size()), scale(x.size() / 32), sums(x.size() / 16) {
-    quant.quantise_rows(x.data(), k, rows, k, q.data(), scale.data(), sums.data());
-    const size_t sub = 32 / static_cast<size_t>(traits.sub_blocks);
+      : rows(count), k(x.size() / count), q(x.size()), scale(x.size() / traits.block), sums(x.size() / 16) {
+    quant.quantise_rows(x.data(), k, rows, k, traits.block, q.data(), scale.data(), sums.data());
+    const size_t sub = traits.block / static_cast<size_t>(traits.sub_blocks);
     for (size_t s = 0; s < k / sub; ++s) {
       for (size_t r = 0; r < rows; ++r) {
-        const size_t half = s * sub / 16;
-        const int32_t sum = sums[half * rows + r] + (sub == 32 ? sums[(half + 1) * rows + r] : 0);
+        int32_t sum = 0;
+        for (size_t i = s * sub / 16; i < (s + 1) * sub / 16; ++i) sum += sums[i * rows + r];
         start.push_back(-traits.offset * sum);
-        scaled_sums.push_back(scale[s * sub / 32 * rows + r] * static_cast<float>(sum));
+        scaled_sums.push_back(scale[s * sub / traits.block * rows + r] * static_cast<float>(sum));
       }
     }
   }
@@ -71,22 +71,37 @@ struct Activations {
   std::vector<float> scaled_sums;
 };
 
+// From [k / 4][rows][4] to the table's own order.
+std::vector<int8_t> InOrderOf(const QuantKernels& quant, const std::vector<int8_t>& q, size_t rows,
+                              size_t block) {
+  if (!quant.whole_blocks) return q;
+  std::vector<int8_t> ordered(q.size());
+  for (size_t i = 0; i < q.size(); ++i) {
+    const size_t row = i / 4 % rows, k = i / 4 / rows * 4 + i % 4;
+    ordered[(k / block * rows + row) * block + k % block] = q[i];
+  }
+  return ordered;
+}
+
 TEST_P(QuantisedTest, QuantiseRowsIsOneOperation) {
   for (const size_t rows : {1u, 2u, 5u, 12u}) {
-    for (const size_t k : {32u, 64u, 288u}) {
-      std::vector<float> x = RandomFloats(rows * (k + 3), rows + k, -40, 40);
-      x[0] = 0.0f;
-      x[1] = -0.0f;
-      x[2] = 1e-38f;
-      std::vector<int8_t> q(rows * k), wanted_q(rows * k);
-      std::vector<float> scale(rows * k / 32), wanted_scale(rows * k / 32);
-      std::vector<int32_t> sums(rows * k / 16), wanted_sums(rows * k / 16);
-      quant_.quantise_rows(x.data(), k + 3, rows, k, q.data(), scale.data(), sums.data());
-      kGenericQuantKernels.quantise_rows(x.data(), k + 3, rows, k, wanted_q.data(), wanted_scale.data(),
-                                         wanted_sums.data());
-      EXPECT_EQ(q, wanted_q);
-      EXPECT_EQ(sums, wanted_sums);
-      EXPECT_TRUE(SameBits(scale.data(), wanted_scale.data(), scale.size()));
+    for (const size_t blocks : {1u, 2u, 9u}) {
+      for (const size_t block : {kQuantBlock, kLongBlock}) {
+        const size_t k = blocks * block;
+        std::vector<float> x = RandomFloats(rows * (k + 3), rows + k, -40, 40);
+        x[0] = 0.0f;
+        x[1] = -0.0f;
+        x[2] = 1e-38f;
+        std::vector<int8_t> q(rows * k), wanted_q(rows * k);
+        std::vector<float> scale(rows * blocks), wanted_scale(rows * blocks);
+        std::vector<int32_t> sums(rows * k / 16), wanted_sums(rows * k / 16);
+        quant_.quantise_rows(x.data(), k + 3, rows, k, block, q.data(), scale.data(), sums.data());
+        kGenericQuantKernels.quantise_rows(x.data(), k + 3, rows, k, block, wanted_q.data(),
+                                           wanted_scale.data(), wanted_sums.data());
+        EXPECT_EQ(q, InOrderOf(quant_, wanted_q, rows, block));
+        EXPECT_EQ(sums, wanted_sums);
+        EXPECT_TRUE(SameBits(scale.data(), wanted_scale.data(), scale.size()));
+      }
     }
   }
 }
@@ -99,7 +114,7 @@ TEST_P(QuantisedTest, QuantiseRowsOfStrangeNumbers) {
     std::vector<int8_t> q(64);
     float scale[2];
     int32_t sums[4];
-    quant_.quantise_rows(x.data(), 64, 1, 64, q.data(), scale, sums);
+    quant_.quantise_rows(x.data(), 64, 1, 64, kQuantBlock, q.data(), scale, sums);
     if (!std::isfinite(strange)) {
       EXPECT_TRUE(std::isnan(scale[1]));
       EXPECT_EQ(q[32], 0);
@@ -121,7 +136,7 @@ TEST_P(QuantisedTest, UnpackEqualsTheReference) {
     const PackedTraits& traits = kPackedTraits[f];
     const size_t k = 2 * traits.unit_inputs;
     const auto panel = RandomPanel(format, k, 17 + static_cast<uint64_t>(f));
-    const size_t scales = k / 32 * static_cast<size_t>(traits.sub_blocks) * kPackedOutputs;
+    const size_t scales = k / traits.block * static_cast<size_t>(traits.sub_blocks) * kPackedOutputs;
     std::vector<uint8_t> q(k * kPackedOutputs), wanted_q(q.size());
     std::vector<float> s(scales), wanted_s(scales), m(scales), wanted_m(scales);
     quant_.unpack[f](panel.data(), k, {q.data(), s.data(), m.data()});
@@ -154,8 +169,9 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
   for (int f = 0; f < kPackedFormatCount; ++f) {
     const PackedFormat format = static_cast<PackedFormat>(f);
     const PackedTraits& traits = kPackedTraits[f];
-    const size_t k = traits.unit_inputs * (traits.unit_inputs == 32 ? 3 : 1);
-    for (size_t rows = 1; rows <= kTileRows; ++rows) {
+    // More than the steps that any table takes at once, and not a multiple of them.
+    const size_t k = traits.unit_inputs * (traits.unit_inputs < 256 ? 11 : 2);
+    for (size_t rows = 1; rows <= quant_.tile_rows; ++rows) {
       const std::vector<unsigned char> packed[2] = {RandomPanel(format, k, rows),
                                                     RandomPanel(format, k, rows + 50)};
       std::vector<uint8_t> q(2 * k * kPackedOutputs);
@@ -171,7 +187,11 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
       constexpr size_t kStride = 37;
       std::vector<float> y = RandomFloats(rows * kStride, 8);
       const std::vector<float> before = y;
-      quant_.gemm[traits.sub_blocks - 1][traits.has_min](panels, k, x.view(), y.data(), kStride);
+      quant_.begin_gemm(traits.block, traits.sub_blocks);
+      // Odd rows in place, the others from a copy.
+      const StartSums start{rows % 2 == 1 ? y.data() : before.data(), kStride};
+      GemmOf(quant_, traits)(panels, k, x.view(), start, {y.data(), kStride});
+      quant_.end_gemm();
       for (size_t r = 0; r < rows; ++r) {
         const Activations one(kGenericQuantKernels,
                               {values.begin() + static_cast<int64_t>(r * k),
@@ -187,6 +207,23 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
       }
     }
   }
+}
+
+// A bias is one row that all rows start from.
+TEST_P(QuantisedTest, GemmStartsFromABias) {
+  constexpr size_t kInputs = 96, kRows = 3, kOutputs = 2 * kPackedOutputs;
+  const PackedTraits& traits = kPackedTraits[kPackedQ8_0];
+  std::vector<uint8_t> q(kOutputs * kInputs, 1);
+  std::vector<float> scales(kOutputs * kInputs / 32, 0.5f), bias = RandomFloats(kOutputs, 3);
+  const UnpackedPanel panels[2] = {{q.data(), scales.data(), nullptr}, {q.data(), scales.data(), nullptr}};
+  const Activations x(quant_, RandomFloats(kRows * kInputs, 4), kRows, traits);
+  std::vector<float> rows(kRows * kOutputs), found(rows.size(), -1), wanted(rows.size(), -2);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = bias[i % kOutputs];
+  quant_.begin_gemm(traits.block, traits.sub_blocks);
+  quant_.gemm[0][0](panels, kInputs, x.view(), {bias.data(), 0}, {found.data(), kOutputs});
+  quant_.gemm[0][0](panels, kInputs, x.view(), {rows.data(), kOutputs}, {wanted.data(), kOutputs});
+  quant_.end_gemm();
+  EXPECT_TRUE(SameBits(found.data(), wanted.data(), wanted.size()));
 }
 
 // The largest products, all of one sign: nothing saturates or wraps on the way to 32 bits.

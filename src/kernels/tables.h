@@ -12,8 +12,10 @@ extern const QuantKernels kGenericQuantKernels;
 extern const KernelTable kAvx2Kernels;        // needs AVX2, FMA, F16C
 extern const KernelTable kAvx512Kernels;      // needs AVX-512 F, BW, DQ, VL besides; integers by AVX2
 extern const KernelTable kAvx512VnniKernels;  // and AVX-512 VNNI
+extern const KernelTable kAmxKernels;         // and AMX INT8
 extern const QuantKernels kAvx2QuantKernels;
 extern const QuantKernels kAvx512VnniQuantKernels;
+extern const QuantKernels kAmxQuantKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonKernels;     // any 64-bit ARM
 extern const KernelTable kDotprodKernels;  // integers by SDOT

@@ -198,7 +198,8 @@ void MultiplyFloat(const OpsContext& ctx, Mat<const float> x, std::span<const Li
 
 void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<LinearPart> parts) {
   const std::span<const LinearPart> all(parts.begin(), parts.size());
-  size_t quantised = 0;
+  size_t quantised = 0, block = 0;
+  bool same_block = true;
   for (const auto& [w, y] : all) {
     MVLM_CHECK(x.cols() == w->in && y.cols() == w->out && x.rows() == y.rows() && w->out > 0,
                "x [{}, {}] times weights [{}, {}] into y [{}, {}]", x.rows(), x.cols(), w->out, w->in,
@@ -207,13 +208,17 @@ void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<Lin
                w->row_bytes, w->in, DTypeName(w->type));
     MVLM_CHECK((w->packed != nullptr) == FindPackedFormat(w->type).has_value(), "{} weights, packed or not",
                DTypeName(w->type));
-    if (w->packed != nullptr && !ctx.float_activations) ++quantised;
+    if (w->packed != nullptr && !ctx.float_activations) {
+      ++quantised;
+      same_block = same_block && (block == 0 || block == kPackedTraits[w->format].block);
+      block = kPackedTraits[w->format].block;
+    }
     if (ctx.observer != nullptr) ctx.observer->Observe(*w, x);
   }
   if (x.rows() == 0) return;
-  if (quantised == all.size()) return LinearQuantised(ctx, x, all);
+  if (quantised == all.size() && same_block) return LinearQuantised(ctx, x, all);
   if (quantised == 0) return MultiplyFloat(ctx, x, all);
-  for (size_t i = 0; i < all.size(); ++i) {  // a file that mixes the types of a layer
+  for (size_t i = 0; i < all.size(); ++i) {  // a layer of mixed types
     if (all[i].w->packed != nullptr) {
       LinearQuantised(ctx, x, all.subspan(i, 1));
     } else {

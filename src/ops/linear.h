@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <initializer_list>
 
+#include "kernels/packed.h"
 #include "ops/context.h"
 #include "tensor/dtype.h"
 #include "tensor/mat.h"
@@ -27,7 +28,8 @@ struct LinearWeights {
   size_t in = 0;
   const float* bias = nullptr;  // [out], or nullptr
   size_t row_bytes = 0;
-  const std::byte* packed = nullptr;  // PackedPanels(out) panels
+  const std::byte* packed = nullptr;         // PackedPanels(out) panels
+  PackedFormat format = kPackedFormatCount;  // of `packed`
 };
 
 // One of several products with the same x.

@@ -42,11 +42,12 @@ void SetOperations(benchmark::State& state, const Shape& shape) {
                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void Product(benchmark::State& state, const KernelTable* kernels, const Shape& shape, DType type) {
+void Product(benchmark::State& state, const KernelTable* kernels, const Shape& shape, DType type,
+             PackScales scales) {
   // One token must find its weights in memory, not in a cache: matrices take turns.
   constexpr size_t kManyBytes = size_t{256} << 20;
   const size_t bytes = shape.out * RowBytes(type, shape.in).value();
-  const test::TestWeights weights = test::RandomWeights(type, shape.out, shape.in, 1);
+  const test::TestWeights weights = test::RandomWeights(type, shape.out, shape.in, 1, scales);
   std::vector<std::vector<std::byte>> copies(shape.tokens == 1 ? kManyBytes / bytes : 1, weights.packed);
   const std::vector<float> x = test::RandomFloats(shape.tokens * shape.in, 2);
   std::vector<float> y(shape.tokens * shape.out);
@@ -91,9 +92,11 @@ void OneDnn(benchmark::State& state, const Shape& shape) {
 }
 #endif
 
-void Register(const std::string& table, const KernelTable* kernels, const Shape& shape, DType type) {
-  const std::string name = std::string(shape.name) + "/" + std::string(DTypeName(type)) + "/" + table;
-  benchmark::RegisterBenchmark(name.c_str(), Product, kernels, shape, type)->UseRealTime();
+void Register(const std::string& table, const KernelTable* kernels, const Shape& shape, DType type,
+              PackScales scales = PackScales::kAsStored) {
+  const std::string longer = scales == PackScales::kLongBlocks ? ", longer blocks/" : "/";
+  const std::string name = std::string(shape.name) + "/" + std::string(DTypeName(type)) + longer + table;
+  benchmark::RegisterBenchmark(name.c_str(), Product, kernels, shape, type, scales)->UseRealTime();
 }
 
 }  // namespace
@@ -102,7 +105,10 @@ void Register(const std::string& table, const KernelTable* kernels, const Shape&
 int main(int argc, char** argv) {
   using namespace mobilevlm;
   for (const KernelTable* kernels : RunnableKernels()) {
-    for (const Shape& shape : kTower) Register(kernels->name, kernels, shape, DType::kQ8_0);
+    for (const Shape& shape : kTower) {
+      Register(kernels->name, kernels, shape, DType::kQ8_0);
+      Register(kernels->name, kernels, shape, DType::kQ8_0, PackScales::kLongBlocks);
+    }
     for (const Shape& shape : kPrompt) {
       for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ8_0})
         Register(kernels->name, kernels, shape, type);

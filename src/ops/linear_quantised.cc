@@ -11,9 +11,9 @@
 namespace mobilevlm {
 namespace {
 
-// Inputs that are unpacked at once: two panels of them, 144 KiB with their scales, stay in the second-level
-// cache while all tokens pass. More at a time means fewer trips of the float sums to memory.
-constexpr size_t kUnpackedInputs = 4096;
+// Inputs that are unpacked at once: two panels of them, 18 KiB with their scales, stay in the first-level
+// cache while all tokens pass; the float sums of the pair, 128 bytes per token, wait in the second.
+constexpr size_t kUnpackedInputs = 512;
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // Parts of one call: query, key and value.
 constexpr size_t kMostParts = 3;
@@ -22,7 +22,7 @@ constexpr size_t kBytesPerItem = 64 * 1024;
 
 // How the tokens are cut into tiles, as evenly as possible.
 struct Tiling {
-  explicit Tiling(size_t tokens) : rows(tokens), tiles((tokens + kTileRows - 1) / kTileRows) {}
+  Tiling(size_t tokens, size_t tile_rows) : rows(tokens), tiles((tokens + tile_rows - 1) / tile_rows) {}
   size_t Begin(size_t tile) const { return tile * rows / tiles; }
   size_t rows, tiles;
 };
@@ -38,12 +38,13 @@ struct Part {
   size_t items, first_item;  // pieces of work
   LinearScratch::Correction* correction;
 
-  size_t Sums(size_t in) const { return in / kQuantBlock * static_cast<size_t>(traits.sub_blocks); }
+  size_t Sums(size_t in) const { return in / traits.block * static_cast<size_t>(traits.sub_blocks); }
 };
 
 struct Job {
   const QuantKernels& kernels;
   Mat<const float> x;
+  size_t block;  // of all parts' formats
   Tiling tiling;
   LinearScratch& scratch;
   std::span<Part> parts;
@@ -52,11 +53,11 @@ struct Job {
   // The tile's activations from input k on, as kernels want them for this part.
   QuantisedRows Rows(const Part& part, size_t tile, size_t k) const {
     const size_t begin = tiling.Begin(tile), rows = tiling.Begin(tile + 1) - begin;
-    const size_t block = k / kQuantBlock, subs = static_cast<size_t>(part.traits.sub_blocks);
-    const size_t sums = begin * part.Sums(in()) + block * subs * rows;
+    const size_t blocks = k / block, subs = static_cast<size_t>(part.traits.sub_blocks);
+    const size_t sums = begin * part.Sums(in()) + blocks * subs * rows;
     return {.rows = rows,
             .q = scratch.q.data() + begin * in() + k * rows,
-            .scale = scratch.scale.data() + begin * (in() / kQuantBlock) + block * rows,
+            .scale = scratch.scale.data() + begin * (in() / block) + blocks * rows,
             .start = part.correction->start.data() + sums,
             .scaled_sums = part.correction->scaled_sums.data() + sums};
   }
@@ -88,15 +89,15 @@ void PrepareCorrections(Job& job) {
 void Correct(const Job& job, const Part& part, size_t tile) {
   const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin;
   const int32_t* sums = job.scratch.sums.data() + begin * (job.in() / 16);
-  const float* scale = job.scratch.scale.data() + begin * (job.in() / kQuantBlock);
+  const float* scale = job.scratch.scale.data() + begin * (job.in() / job.block);
   int32_t* start = part.correction->start.data() + begin * part.Sums(job.in());
   float* scaled = part.correction->scaled_sums.data() + begin * part.Sums(job.in());
-  const bool halves = part.traits.sub_blocks == 2;
-  for (size_t b = 0; b < job.in() / kQuantBlock; ++b, sums += 2 * rows, scale += rows) {
-    for (int s = 0; s < part.traits.sub_blocks; ++s, start += rows, scaled += rows) {
-      const int32_t* first = sums + static_cast<size_t>(s) * rows;
+  const size_t sixteens = job.block / 16 / static_cast<size_t>(part.traits.sub_blocks);
+  for (size_t b = 0; b < job.in() / job.block; ++b, scale += rows) {
+    for (int s = 0; s < part.traits.sub_blocks; ++s, sums += sixteens * rows, start += rows, scaled += rows) {
       for (size_t r = 0; r < rows; ++r) {
-        const int32_t sum = halves ? first[r] : first[r] + first[rows + r];
+        int32_t sum = sums[r];
+        for (size_t i = 1; i < sixteens; ++i) sum += sums[i * rows + r];
         start[r] = -part.traits.offset * sum;
         scaled[r] = scale[r] * static_cast<float>(sum);
       }
@@ -106,9 +107,9 @@ void Correct(const Job& job, const Part& part, size_t tile) {
 
 void QuantiseTile(const Job& job, size_t tile) {
   const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin, in = job.in();
-  job.kernels.quantise_rows(job.x.row(begin), job.x.stride(), rows, in, job.scratch.q.data() + begin * in,
-                            job.scratch.scale.data() + begin * (in / kQuantBlock),
-                            job.scratch.sums.data() + begin * (in / 16));
+  job.kernels.quantise_rows(
+      job.x.row(begin), job.x.stride(), rows, in, job.block, job.scratch.q.data() + begin * in,
+      job.scratch.scale.data() + begin * (in / job.block), job.scratch.sums.data() + begin * (in / 16));
   for (size_t p = 0; p < job.parts.size(); ++p) {
     const bool shared = job.parts[p].correction != &job.scratch.corrections[p];
     if (!shared) Correct(job, job.parts[p], tile);
@@ -133,6 +134,21 @@ void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
   }
 }
 
+// The outputs that a tile is about to write: rows of y are far apart, often by a multiple of 4 KiB, so that
+// no cache would have them.
+void PrefetchOutputs(const Job& job, const Part& part, size_t tile, size_t first, size_t count) {
+  if (tile == job.tiling.tiles) return;
+  constexpr size_t kFloatsPerLine = 64 / sizeof(float);
+  for (size_t t = job.tiling.Begin(tile); t < job.tiling.Begin(tile + 1); ++t) {
+    const float* row = part.y.row(t) + first;
+    for (size_t c = 0; c < count; c += kFloatsPerLine) __builtin_prefetch(row + c, 1);
+  }
+}
+
+void CopyRows(StartSums from, size_t rows, size_t count, PairSums to) {
+  for (size_t r = 0; r < rows; ++r) std::copy_n(from.row + r * from.stride, count, to.row + r * to.stride);
+}
+
 // All tokens times one pair of panels.
 void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
   const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
@@ -143,35 +159,37 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::
   float* mins = slot.mins.Reserve(2 * most);
   const UnpackedPanel panels[2] = {{quants, scales, mins},
                                    {quants + most * kPackedOutputs, scales + most, mins + most}};
-  const auto gemm = job.kernels.gemm[part.traits.sub_blocks - 1][part.traits.has_min];
-  alignas(64) float bias[kPairOutputs], sums[kTileRows * kPairOutputs];
+  const auto gemm = GemmOf(job.kernels, part.traits);
+  alignas(64) float bias[kPairOutputs];
+  float* sums = slot.sums.Reserve(job.x.rows() * kPairOutputs);
+  const bool whole = count == kPairOutputs;
   StartFromBias(*part.w, first, count, kPairOutputs, bias);
+  job.kernels.begin_gemm(part.traits.block, part.traits.sub_blocks);
   for (size_t k = 0; k < in; k += kUnpackedInputs) {
     const size_t depth = std::min(kUnpackedInputs, in - k);
     const std::byte* from = packed + PanelBytes(part.format, k);
     job.kernels.unpack[part.format](from, depth, panels[0]);
     job.kernels.unpack[part.format](from + part.panel_bytes, depth, panels[1]);
+    const bool last = k + depth == in;
     for (size_t tile = 0; tile < job.tiling.tiles; ++tile) {
       const size_t begin = job.tiling.Begin(tile), end = job.tiling.Begin(tile + 1);
-      // The sums start at the bias, or where the inputs before left them in y.
-      for (size_t t = begin; t < end; ++t) {
-        float* start = sums + (t - begin) * kPairOutputs;
-        std::copy_n(bias, kPairOutputs, start);
-        if (k > 0) std::copy_n(part.y.row(t) + first, count, start);
-      }
-      gemm(panels, depth, job.Rows(part, tile, k), sums, kPairOutputs);
-      for (size_t t = begin; t < end; ++t) {
-        std::copy_n(sums + (t - begin) * kPairOutputs, count, part.y.row(t) + first);
-      }
+      if (last) PrefetchOutputs(job, part, tile + 1, first, count);
+      const PairSums between{sums + begin * kPairOutputs, kPairOutputs};
+      const PairSums y{part.y.row(begin) + first, part.y.stride()};
+      // The sums start at the bias, or where the inputs before left them.
+      const StartSums start = k == 0 ? StartSums{bias, 0} : StartSums{between.row, between.stride};
+      gemm(panels, depth, job.Rows(part, tile, k), start, last && whole ? y : between);
+      if (last && !whole) CopyRows({between.row, between.stride}, end - begin, count, y);
     }
   }
+  job.kernels.end_gemm();
 }
 
 Part MakePart(const LinearPart& operand, size_t tokens, size_t first_item) {
   Part part{};
   part.w = operand.w;
   part.y = operand.y;
-  part.format = FindPackedFormat(operand.w->type).value();
+  part.format = operand.w->format;
   part.traits = kPackedTraits[part.format];
   part.panel_bytes = PanelBytes(part.format, operand.w->in);
   part.panels = (operand.w->out + kPackedOutputs - 1) / kPackedOutputs;
@@ -197,9 +215,13 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
     parts[p] = MakePart(operands[p], tokens, items);
     items += parts[p].items;
   }
-  Job job{*ctx.kernels->quant, x, Tiling(tokens), scratch, parts};
+  const size_t block = parts[0].traits.block;
+  for (const Part& part : parts)
+    MVLM_CHECK(part.traits.block == block, "blocks of {} and {}", block, part.traits.block);
+  const QuantKernels& kernels = *ctx.kernels->quant;
+  Job job{kernels, x, block, Tiling(tokens, kernels.tile_rows), scratch, parts};
   scratch.q.Reserve(tokens * in);
-  scratch.scale.Reserve(tokens * (in / kQuantBlock));
+  scratch.scale.Reserve(tokens * (in / block));
   scratch.sums.Reserve(tokens * (in / 16));
   PrepareCorrections(job);
   const size_t threads = static_cast<size_t>(ctx.pool->threads());
@@ -225,9 +247,9 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
 void UnpackToFloat(const KernelTable& kernels, const LinearWeights& w, size_t begin, size_t width, size_t k,
                    size_t depth, float* out) {
   MVLM_CHECK(depth <= kPanelK, "{} inputs", depth);
-  const PackedFormat format = FindPackedFormat(w.type).value();
+  const PackedFormat format = w.format;
   const PackedTraits& traits = kPackedTraits[format];
-  const size_t sub = kQuantBlock / static_cast<size_t>(traits.sub_blocks);
+  const size_t sub = traits.block / static_cast<size_t>(traits.sub_blocks);
   const bool is_signed = kernels.quant->signed_weights;
   alignas(64) uint8_t quants[kPanelK * kPackedOutputs];
   alignas(64) float scales[kPanelK / 16 * kPackedOutputs], mins[kPanelK / 16 * kPackedOutputs];

@@ -8,7 +8,8 @@
 
 namespace mobilevlm {
 
-// All parts are packed and read the same x; x is quantised once and the threads share the outputs of all.
+// All parts are packed, in formats of one length of block, and read the same x; x is quantised once and the
+// threads share the outputs of all.
 void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const LinearPart> parts);
 
 // Outputs [begin, begin + width) of packed weights over the inputs [k, k + depth) as floats, [depth][width]:

@@ -67,23 +67,35 @@ TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
   }
 }
 
+// How a matrix is stored and packed.
+struct Packing {
+  DType type;
+  PackScales scales = PackScales::kAsStored;
+};
+std::vector<Packing> QuantisedPackings() {
+  std::vector<Packing> all{{DType::kQ8_0, PackScales::kLongBlocks}};
+  for (const DType type : kQuantisedTypes) all.push_back({type});
+  return all;
+}
+
 // Quantised weights and activations: the same product with x rounded as quant_kernels.h says, so that only
 // float rounding is left.
 TEST_P(LinearTest, QuantisedMatchesDoubleOnQuantisedActivations) {
-  for (const DType type : kQuantisedTypes) {
+  for (const auto& [type, scales] : QuantisedPackings()) {
     for (const size_t in : {32u, 256u, 544u, 768u}) {
       if (!RowBytes(type, in)) continue;
       for (const size_t out : {1u, 16u, 33u, 100u}) {
         for (const size_t tokens : {1u, 2u, 13u, 25u}) {
-          TestWeights w = RandomWeights(type, out, in, in + out);
+          TestWeights w = RandomWeights(type, out, in, in + out, scales);
           const std::vector<float> bias = RandomFloats(out, 3);
           if (out % 2 == 1) w.view.bias = bias.data();
           const std::vector<float> x = RandomFloats(tokens * in, tokens);
           std::vector<float> rounded = x;
-          for (size_t b = 0; b < x.size(); b += 32) {
+          const size_t block = kPackedTraits[w.view.format].block;
+          for (size_t b = 0; b < x.size(); b += block) {
             float most = 0;
-            for (size_t i = b; i < b + 32; ++i) most = std::max(most, std::abs(x[i]));
-            for (size_t i = b; i < b + 32; ++i)
+            for (size_t i = b; i < b + block; ++i) most = std::max(most, std::abs(x[i]));
+            for (size_t i = b; i < b + block; ++i)
               rounded[i] = std::nearbyint(x[i] * (127.0f / most)) * (most / 127.0f);
           }
           std::vector<float> y(tokens * out, -99.0f);
@@ -97,6 +109,21 @@ TEST_P(LinearTest, QuantisedMatchesDoubleOnQuantisedActivations) {
 }
 
 // Query, key and value of different formats in one call are what three calls give.
+TEST_P(LinearTest, PartsOfDifferentBlocksAreTheSameAsOneAfterTheOther) {
+  constexpr size_t kTokens = 19, kIn = 192;
+  const TestWeights a = RandomWeights(DType::kQ8_0, 50, kIn, 1, PackScales::kLongBlocks),
+                    b = RandomWeights(DType::kQ4_0, 33, kIn, 2);
+  ASSERT_EQ(a.view.format, kPackedLong);
+  const std::vector<float> x = RandomFloats(kTokens * kIn, 5);
+  std::vector<float> together[] = {std::vector<float>(kTokens * 50), std::vector<float>(kTokens * 33)};
+  std::vector<float> apart[] = {together[0], together[1]};
+  Linear(threaded(), View(x, kTokens),
+         {{&a.view, View(together[0], kTokens)}, {&b.view, View(together[1], kTokens)}});
+  Linear(threaded(), View(x, kTokens), a.view, View(apart[0], kTokens));
+  Linear(threaded(), View(x, kTokens), b.view, View(apart[1], kTokens));
+  for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(SameBits(together[i], apart[i])) << "part " << i;
+}
+
 TEST_P(LinearTest, SeveralPartsAreTheSameAsOneAfterTheOther) {
   for (const size_t tokens : {1u, 14u}) {
     const TestWeights a = RandomWeights(DType::kQ4_K, 50, 256, 1),
@@ -132,9 +159,12 @@ TEST_P(LinearTest, SeveralPartsAreTheSameAsOneAfterTheOther) {
 TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
   constexpr size_t kTokens = 29;
   constexpr size_t kOut = 1111;
-  for (const DType type : kTypes) {
-    const size_t in = RowBytes(type, 800) ? 800 : 768;  // 800: a multiple of 32, not of 256
-    TestWeights w = RandomWeights(type, kOut, in, 7);
+  std::vector<Packing> packings{{DType::kQ8_0, PackScales::kLongBlocks}};
+  for (const DType type : kTypes) packings.push_back({type});
+  for (const auto& [type, scales] : packings) {
+    // 800: a multiple of 32, not of 256
+    const size_t in = RowBytes(type, 800) && scales == PackScales::kAsStored ? 800 : 768;
+    TestWeights w = RandomWeights(type, kOut, in, 7, scales);
     const std::vector<float> bias = RandomFloats(kOut, 8);
     w.view.bias = bias.data();
     const std::vector<float> x = RandomFloats(kTokens * in, 9);

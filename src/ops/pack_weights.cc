@@ -1,11 +1,13 @@
 #include "ops/pack_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
 #include "tensor/blocks.h"
 #include "tensor/dequantize.h"
+#include "tensor/half.h"
 
 namespace mobilevlm {
 namespace {
@@ -126,9 +128,55 @@ void Pack(const std::byte* rows, size_t row_bytes, size_t out, size_t units, siz
   }
 }
 
+// Nearest even, for |x| < 2^22; unlike std::nearbyint it is a few instructions on every CPU.
+float Round(float x) {
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: no bits are left behind the point
+  return (x + kShift) - kShift;
+}
+
+// The blocks of Q8_0 that one unit of kPackedLong replaces, rounded to the least scale that reaches them all.
+// A scale that is no number stays one.
+void PlaceLong(const BlockQ8_0 (&from)[kLongBlock / 32], size_t o, PackedLong& to) {
+  float max = 0;
+  for (const BlockQ8_0& block : from) {
+    int most = 0;
+    for (const int8_t q : block.qs) most = std::max<int>(most, q < 0 ? -q : q);
+    const float reach = std::abs(F16ToF32(block.d)) * static_cast<float>(most);
+    if (!(reach <= max)) max = reach;
+  }
+  to.d[o] = F32ToF16(max / 127.0f);
+  const float d = F16ToF32(to.d[o]);
+  uint8_t shifted[kLongBlock];
+  for (size_t b = 0; b < kLongBlock / 32; ++b) {
+    const float ratio = d > 0 && std::isfinite(d) ? F16ToF32(from[b].d) / d : 0.0f;
+    for (size_t i = 0; i < 32; ++i) {
+      const float q = Round(static_cast<float>(from[b].qs[i]) * ratio);
+      shifted[32 * b + i] = static_cast<uint8_t>(static_cast<int>(q) + 128);
+    }
+  }
+  Spread(shifted, kLongBlock / 4, o, to.quants);
+}
+
+void PackLong(const std::byte* rows, size_t row_bytes, size_t out, size_t units, size_t begin, size_t end,
+              std::byte* packed) {
+  for (size_t panel = begin; panel < end; ++panel) {
+    for (size_t u = 0; u < units; ++u) {
+      PackedLong unit = {};
+      for (size_t o = 0; o < kPackedOutputs && panel * kPackedOutputs + o < out; ++o) {
+        BlockQ8_0 blocks[kLongBlock / 32];
+        std::memcpy(blocks, rows + (panel * kPackedOutputs + o) * row_bytes + u * sizeof(blocks),
+                    sizeof(blocks));
+        PlaceLong(blocks, o, unit);
+      }
+      std::memcpy(packed + (panel * units + u) * sizeof(unit), &unit, sizeof(unit));
+    }
+  }
+}
+
 }  // namespace
 
-std::optional<PackedFormat> FindPackedFormat(DType type) {
+std::optional<PackedFormat> FindPackedFormat(DType type, size_t in, PackScales scales) {
+  if (type == DType::kQ8_0 && scales == PackScales::kLongBlocks && in % kLongBlock == 0) return kPackedLong;
   switch (type) {
     case DType::kQ4_0:
       return kPackedQ4_0;
@@ -182,6 +230,8 @@ void PackPanels(PackedFormat format, const std::byte* rows, size_t row_bytes, si
       return Pack<BlockQ5_K, PackedQ5_K>(rows, row_bytes, out, units, begin, end, packed);
     case kPackedQ6_K:
       return Pack<BlockQ6_K, PackedQ6_K>(rows, row_bytes, out, units, begin, end, packed);
+    case kPackedLong:
+      return PackLong(rows, row_bytes, out, units, begin, end, packed);
     case kPackedFormatCount:
       break;
   }

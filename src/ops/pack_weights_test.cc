@@ -2,6 +2,8 @@
 // unpacked again, against the scalar dequantiser.
 #include "ops/pack_weights.h"
 
+#include <limits>
+
 #include "ops/linear_quantised.h"
 #include "ops/test_support.h"
 #include "tensor/dequantize.h"
@@ -45,6 +47,43 @@ TEST_P(PackWeightsTest, RangesOfOutputsAreCutAnywhere) {
   for (size_t i = 0; i < 256; ++i) {
     for (size_t o = 0; o < 8; ++o) EXPECT_EQ(part[i * 8 + o], whole[i * 48 + 24 + o]);
   }
+}
+
+// Longer blocks move a weight by half a step of the block's scale at most.
+TEST(PackWeights, LongBlocksRoundToTheNearestStep) {
+  constexpr size_t kOut = 40, kIn = 2 * kLongBlock;
+  const TestWeights stored = RandomWeights(DType::kQ8_0, kOut, kIn, 3),
+                    longer = RandomWeights(DType::kQ8_0, kOut, kIn, 3, PackScales::kLongBlocks);
+  ASSERT_EQ(longer.view.format, kPackedLong);
+  for (size_t block = 0; block < kOut * kIn; block += kLongBlock) {
+    double most = 0;
+    for (size_t i = block; i < block + kLongBlock; ++i) most = std::max(most, std::abs(stored.exact[i]));
+    for (size_t i = block; i < block + kLongBlock; ++i) {
+      EXPECT_NEAR(longer.exact[i], stored.exact[i], 1.001 * most / 254) << i;
+    }
+  }
+}
+
+TEST(PackWeights, LongBlocksOfStrangeScales) {
+  std::vector<BlockQ8_0> row(kLongBlock / 32);
+  for (BlockQ8_0& block : row) std::fill_n(block.qs, 32, int8_t{-128});
+  std::vector<std::byte> packed(2 * PanelBytes(kPackedLong, kLongBlock));
+  const auto first = [&](f16_t d) {
+    row[0].d = d;
+    PackPanels(kPackedLong, reinterpret_cast<const std::byte*>(row.data()), row.size() * sizeof(BlockQ8_0), 1,
+               kLongBlock, 0, 2, packed.data());
+    return LongBlockValues(packed, 1, kLongBlock)[0];
+  };
+  EXPECT_EQ(first(F32ToF16(0.0f)), 0.0f);
+  EXPECT_NEAR(first(F32ToF16(1.0f)), -128.0f, 0.1f);
+  EXPECT_NEAR(first(F32ToF16(-1.0f)), 128.0f, 0.1f);
+  EXPECT_TRUE(std::isnan(first(F32ToF16(std::numeric_limits<float>::quiet_NaN()))));
+}
+
+TEST(PackWeights, LongBlocksNeedRowsThatDivide) {
+  EXPECT_EQ(FindPackedFormat(DType::kQ8_0, kLongBlock, PackScales::kLongBlocks), kPackedLong);
+  EXPECT_EQ(FindPackedFormat(DType::kQ8_0, kLongBlock + 32, PackScales::kLongBlocks), kPackedQ8_0);
+  EXPECT_EQ(FindPackedFormat(DType::kQ4_0, kLongBlock, PackScales::kLongBlocks), kPackedQ4_0);
 }
 
 TEST(PackWeights, SizesAreTheFormats) {

@@ -33,8 +33,8 @@ inline constexpr DType kQuantisedTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::k
                                             DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
                                             DType::kQ5_K, DType::kQ6_K};
 
-// A matrix in a file's format beside the exact doubles it stands for, packed as loading would if it is
-// quantised. Starts two bytes off the buffer's alignment, as tensors in a file may.
+// A matrix in a file's format beside the exact doubles that it stands for once it is packed, as loading
+// would, if it is quantised. Starts two bytes off the buffer's alignment, as tensors in a file may.
 struct TestWeights {
   std::vector<std::byte> storage, packed;
   std::vector<double> exact;  // [out, in]
@@ -56,19 +56,34 @@ inline void FillBlocks(DType type, std::span<std::byte> bytes, Random& random) {
   }
 }
 
-inline TestWeights RandomWeights(DType type, size_t out, size_t in, uint64_t seed) {
+// What units of kPackedLong stand for, [out, in].
+inline std::vector<float> LongBlockValues(const std::vector<std::byte>& packed, size_t out, size_t in) {
+  std::vector<float> values(out * in);
+  const auto* units = reinterpret_cast<const PackedLong*>(packed.data());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t o = i / in, k = i % in, lane = o % kPackedOutputs;
+    const PackedLong& unit = units[o / kPackedOutputs * (in / kLongBlock) + k / kLongBlock];
+    const int q = unit.quants[k % kLongBlock / 4][4 * lane + k % 4] - 128;
+    values[i] = F16ToF32(unit.d[lane]) * static_cast<float>(q);
+  }
+  return values;
+}
+
+inline TestWeights RandomWeights(DType type, size_t out, size_t in, uint64_t seed,
+                                 PackScales scales = PackScales::kAsStored) {
   Random random(seed);
   TestWeights made;
   const size_t row_bytes = RowBytes(type, in).value();
   made.storage.resize(2 + out * row_bytes);
   std::byte* bytes = made.storage.data() + 2;
   made.view = {.type = type, .data = bytes, .out = out, .in = in, .row_bytes = row_bytes};
-  const std::optional<PackedFormat> format = FindPackedFormat(type);
+  const std::optional<PackedFormat> format = FindPackedFormat(type, in, scales);
   if (format) {
     FillBlocks(type, {bytes, out * row_bytes}, random);
     made.packed.resize(PackedPanels(out) * PanelBytes(*format, in));
     PackPanels(*format, bytes, row_bytes, out, in, 0, PackedPanels(out), made.packed.data());
     made.view.packed = made.packed.data();
+    made.view.format = *format;
   } else {
     for (size_t i = 0; i < out * in; ++i) {
       const float value = static_cast<float>(random.Uniform(-1, 1));
@@ -79,6 +94,7 @@ inline TestWeights RandomWeights(DType type, size_t out, size_t in, uint64_t see
   }
   std::vector<float> values(out * in);
   for (size_t o = 0; o < out; ++o) Dequantize(type, bytes + o * row_bytes, in, values.data() + o * in);
+  if (format == kPackedLong) values = LongBlockValues(made.packed, out, in);
   made.exact.assign(values.begin(), values.end());
   return made;
 }

@@ -67,11 +67,12 @@ void Block(const OpsContext& ctx, const VisionConfig& config, const VisionBlockW
 
 }  // namespace
 
-Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config,
-                                          ThreadPool* pool) {
+Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConfig& config, ThreadPool* pool,
+                                          PackScales scales) {
   VisionWeights weights;
   MVLM_ASSIGN(const FfnNaming naming, DetectFfnNaming(file, config));
-  MVLM_ASSIGN(auto binder, WeightBinder::Create(file, VisionTensors(config, naming), &weights.store, pool));
+  MVLM_ASSIGN(auto binder,
+              WeightBinder::Create(file, VisionTensors(config, naming), &weights.store, pool, scales));
   const std::string root(kHfVisionPrefix);
   weights.class_embedding = binder.Floats(root + "embeddings.class_embedding");
   weights.patch_embedding = binder.Matrix(root + "embeddings.patch_embedding.weight");

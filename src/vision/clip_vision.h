@@ -35,8 +35,9 @@ struct VisionWeights {
   WeightStore store;
 
   // An Error names the first tensor that is missing or has another shape or type than the schema says.
-  // `file` must outlive the weights.
-  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config, ThreadPool* pool);
+  // `file` must outlive the weights. `scales`: of quantised matrices.
+  static Result<VisionWeights> Bind(const GgufFile& file, const VisionConfig& config, ThreadPool* pool,
+                                    PackScales scales);
 };
 
 // Reusable buffers, one caller at a time.

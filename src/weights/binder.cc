@@ -3,7 +3,6 @@
 #include <functional>
 #include <utility>
 
-#include "ops/pack_weights.h"
 #include "tensor/dequantize.h"
 
 namespace mobilevlm {
@@ -15,9 +14,9 @@ constexpr size_t kPanelsPerItem = 8;
 }  // namespace
 
 Result<WeightBinder> WeightBinder::Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                          WeightStore* store, ThreadPool* pool) {
+                                          WeightStore* store, ThreadPool* pool, PackScales scales) {
   MVLM_ASSIGN(TensorMap tensors, TensorMap::Bind(file, specs));
-  return WeightBinder(file, std::move(tensors), store, pool);
+  return WeightBinder(file, std::move(tensors), store, pool, scales);
 }
 
 LinearWeights WeightBinder::Table(const std::string& name) {
@@ -33,7 +32,7 @@ LinearWeights WeightBinder::Table(const std::string& name) {
 
 LinearWeights WeightBinder::Matrix(const std::string& name) {
   LinearWeights weights = Table(name);
-  const std::optional<PackedFormat> format = FindPackedFormat(weights.type);
+  const std::optional<PackedFormat> format = FindPackedFormat(weights.type, weights.in, scales_);
   if (!format || !status_) return weights;
   const size_t panels = PackedPanels(weights.out);
   const size_t bytes = panels * PanelBytes(*format, weights.in);
@@ -50,6 +49,7 @@ LinearWeights WeightBinder::Matrix(const std::string& name) {
   pool_->ParallelFor((panels + kPanelsPerItem - 1) / kPanelsPerItem, std::ref(pack));
   file_->ReleasePages(tensors_.Get(name));
   weights.packed = packed;
+  weights.format = *format;
   return weights;
 }
 

@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "gguf/reader.h"
 #include "ops/linear.h"
+#include "ops/pack_weights.h"
 #include "schema/tensors.h"
 #include "tensor/mat.h"
 #include "weights/weight_store.h"
@@ -29,7 +30,8 @@ class WeightBinder {
   // An Error names the first tensor of `specs` that is missing or has another shape or type than they say.
   // `file` must outlive all views, `store` the binder and all views, `pool` the binder.
   static Result<WeightBinder> Create(const GgufFile& file, std::span<const TensorSpec> specs,
-                                     WeightStore* store, ThreadPool* pool);
+                                     WeightStore* store, ThreadPool* pool,
+                                     PackScales scales = PackScales::kAsStored);
 
   // A matrix [shape[0], product of the rest] to multiply with. Quantised ones are packed here, by all
   // threads, and the file's pages are given back, so that memory never holds both; the others stay views of
@@ -49,13 +51,15 @@ class WeightBinder {
   const Status& status() const { return status_; }
 
  private:
-  WeightBinder(const GgufFile& file, TensorMap tensors, WeightStore* store, ThreadPool* pool)
-      : file_(&file), tensors_(std::move(tensors)), store_(store), pool_(pool) {}
+  WeightBinder(const GgufFile& file, TensorMap tensors, WeightStore* store, ThreadPool* pool,
+               PackScales scales)
+      : file_(&file), tensors_(std::move(tensors)), store_(store), pool_(pool), scales_(scales) {}
 
   const GgufFile* file_;
   TensorMap tensors_;
   WeightStore* store_;
   ThreadPool* pool_;
+  PackScales scales_;
   Status status_;
 };
 

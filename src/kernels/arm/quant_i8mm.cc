@@ -33,11 +33,11 @@ inline int8x16_t LoadRows(const int8_t* q, size_t group, bool alone) {
 }
 
 // kRows rows from row `first` on, times one unpacked panel: the chain of kernels/quant_kernels.h.
-template <int kRows, int kSubs, bool kMin>
+template <int kRows, int kBlock, int kSubs, bool kMin>
 void MatrixTile(const UnpackedPanel& panel, size_t k, const QuantisedRows& x, size_t first, float* y,
                 size_t y_stride) {
   constexpr size_t kPairs = (kRows + 1) / 2;
-  const size_t rows = x.rows, subs = k / kQuantBlock * kSubs;
+  const size_t rows = x.rows, subs = k / kBlock * kSubs;
   const uint8_t* weights = panel.quants;
   const int8_t* q = x.q + first * 4;
   for (size_t s = 0; s < subs; ++s) {
@@ -48,7 +48,7 @@ void MatrixTile(const UnpackedPanel& panel, size_t k, const QuantisedRows& x, si
       for (auto& quad : pair) quad[0] = quad[1] = vdupq_n_s32(0);
     }
 #pragma GCC unroll 1  // more, and gcc runs out of registers
-    for (size_t eight = 0; eight < 4 / kSubs; ++eight, weights += 2 * kPackedGroup, q += 8 * rows) {
+    for (size_t eight = 0; eight < kBlock / 8 / kSubs; ++eight, weights += 2 * kPackedGroup, q += 8 * rows) {
       int8x16_t values[kPairs];
 #pragma GCC unroll 3
       for (size_t p = 0; p < kPairs; ++p) values[p] = LoadRows(q + 8 * p, 4 * rows, 2 * p + 1 == kRows);
@@ -85,29 +85,32 @@ void MatrixTile(const UnpackedPanel& panel, size_t k, const QuantisedRows& x, si
   }
 }
 
-template <int kSubs, bool kMin>
-void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y, size_t y_stride) {
+template <int kBlock, int kSubs, bool kMin>
+void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
   using Tile = void (*)(const UnpackedPanel&, size_t, const QuantisedRows&, size_t, float*, size_t);
   static constexpr Tile kTiles[] = {nullptr,
-                                    MatrixTile<1, kSubs, kMin>,
-                                    MatrixTile<2, kSubs, kMin>,
-                                    MatrixTile<3, kSubs, kMin>,
-                                    MatrixTile<4, kSubs, kMin>,
-                                    MatrixTile<5, kSubs, kMin>,
-                                    MatrixTile<6, kSubs, kMin>};
+                                    MatrixTile<1, kBlock, kSubs, kMin>,
+                                    MatrixTile<2, kBlock, kSubs, kMin>,
+                                    MatrixTile<3, kBlock, kSubs, kMin>,
+                                    MatrixTile<4, kBlock, kSubs, kMin>,
+                                    MatrixTile<5, kBlock, kSubs, kMin>,
+                                    MatrixTile<6, kBlock, kSubs, kMin>};
+  for (size_t r = 0; r < x.rows; ++r) {
+    for (size_t o = 0; o < 2 * kPackedOutputs; ++o) y.row[r * y.stride + o] = start.row[r * start.stride + o];
+  }
   for (size_t begin = 0; begin < k; begin += kGemmInputs) {
     const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
-    const QuantisedRows part = RowsFrom<kSubs>(x, begin);
+    const QuantisedRows part = RowsFrom<kBlock, kSubs>(x, begin);
     for (size_t panel = 0; panel < 2; ++panel) {
-      const UnpackedPanel here = PanelFrom<kSubs>(panels[panel], begin);
-      float* out = y + panel * kPackedOutputs;
+      const UnpackedPanel here = PanelFrom<kBlock, kSubs>(panels[panel], begin);
+      float* out = y.row + panel * kPackedOutputs;
       // Tiles as even as possible, in whole pairs of rows.
       const size_t pairs = (x.rows + 1) / 2;
       size_t tiles = (pairs + kTilePairs - 1) / kTilePairs;
       for (size_t done = 0; tiles > 0; --tiles) {
         const size_t left = x.rows - done, even = ((left + 1) / 2 + tiles - 1) / tiles * 2;
         const size_t count = even < left ? even : left;
-        kTiles[count](here, depth, part, done, out + done * y_stride, y_stride);
+        kTiles[count](here, depth, part, done, out + done * y.stride, y.stride);
         done += count;
       }
     }
@@ -116,10 +119,11 @@ void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, f
 
 constexpr QuantKernels WithMatrixGemm(QuantKernels kernels) {
   kernels.name = "i8mm";
-  kernels.gemm[0][0] = MatrixGemm<1, false>;
-  kernels.gemm[0][1] = MatrixGemm<1, true>;
-  kernels.gemm[1][0] = MatrixGemm<2, false>;
-  kernels.gemm[1][1] = MatrixGemm<2, true>;
+  kernels.gemm[0][0] = MatrixGemm<kQuantBlock, 1, false>;
+  kernels.gemm[0][1] = MatrixGemm<kQuantBlock, 1, true>;
+  kernels.gemm[1][0] = MatrixGemm<kQuantBlock, 2, false>;
+  kernels.gemm[1][1] = MatrixGemm<kQuantBlock, 2, true>;
+  kernels.gemm_long = MatrixGemm<kLongBlock, 1, false>;
   return kernels;
 }
 

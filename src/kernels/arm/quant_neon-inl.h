@@ -14,6 +14,7 @@ struct NeonQuant {
   using F = float32x4_t;
   static constexpr int kLanes = 4;
   static constexpr bool kSigned = true;
+  static constexpr bool kWholeBlocks = false;
   static constexpr int kGemmRows = 6;  // 24 accumulators, four weights and the broadcast activation
   static constexpr int kGemmPanels = 1;
 
@@ -70,31 +71,28 @@ struct NeonQuant {
   static F FromLowNibbles(const uint8_t* p) { return FromUnsigned(vand_u8(Load4(p), vdup_n_u8(15))); }
   static F FromHighNibbles(const uint8_t* p) { return FromUnsigned(vshr_n_u8(Load4(p), 4)); }
 
-  // One block of one row; the groups of the result are 4 * rows bytes apart.
-  static void QuantiseBlock(const float* x, size_t rows, int8_t* q, float* scale, int32_t* sums) {
-    F values[8];
-    uint32x4_t largest =
-        vdupq_n_u32(0);  // of |x|: as integers they order like the floats, NaN above infinity
+  static uint32_t MaxBits(const float* x) {
+    uint32x4_t largest = vdupq_n_u32(0);
 #pragma GCC unroll 8
     for (size_t i = 0; i < 8; ++i) {
-      values[i] = vld1q_f32(x + 4 * i);
-      largest = vmaxq_u32(largest, vreinterpretq_u32_f32(vabsq_f32(values[i])));
+      largest = vmaxq_u32(largest, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + 4 * i))));
     }
-    const uint32_t max_bits = vmaxvq_u32(largest);
-    const BlockScale block = ScaleOf(max_bits);
-    *scale = block.scale;
+    return vmaxvq_u32(largest);
+  }
+  static void Quantise32(const float* x, const BlockScale& block, int8_t* q, size_t step, int32_t* sums,
+                         size_t sums_step) {
     const F inverse = Set(block.inverse);
     for (size_t half = 0; half < 2; ++half) {
       Ints sum = Zero();
 #pragma GCC unroll 4
       for (size_t g = 4 * half; g < 4 * half + 4; ++g) {
-        const Ints rounded = block.ordinary ? vcvtnq_s32_f32(values[g] * inverse) : Zero();
+        const Ints rounded = block.ordinary ? vcvtnq_s32_f32(vld1q_f32(x + 4 * g) * inverse) : Zero();
         sum = vaddq_s32(sum, rounded);
         const int16x4_t words = vmovn_s32(rounded);
         const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
-        __builtin_memcpy(q + g * 4 * rows, &bytes, 4);
+        __builtin_memcpy(q + g * step, &bytes, 4);
       }
-      sums[half * rows] = vaddvq_s32(sum);
+      sums[half * sums_step] = vaddvq_s32(sum);
     }
   }
 };

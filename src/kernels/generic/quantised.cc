@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 
+#include "kernels/kernels.h"
 #include "kernels/quant_kernels.h"
 #include "kernels/tables.h"
 #include "tensor/half.h"
@@ -33,6 +34,7 @@ int Quant(const PackedQ4_1& u, size_t k, size_t o) { return Nibble(u.quants, k, 
 int Quant(const PackedQ5_0& u, size_t k, size_t o) { return Nibble(u.quants, k, o) | FifthBit(u.high, k, o); }
 int Quant(const PackedQ5_1& u, size_t k, size_t o) { return Nibble(u.quants, k, o) | FifthBit(u.high, k, o); }
 int Quant(const PackedQ8_0& u, size_t k, size_t o) { return u.quants[k / 4][Byte(k, o)]; }
+int Quant(const PackedLong& u, size_t k, size_t o) { return u.quants[k / 4][Byte(k, o)]; }
 int Quant(const PackedQ2_K& u, size_t k, size_t o) { return TwoBits(u.quants, k, o); }
 int Quant(const PackedQ3_K& u, size_t k, size_t o) {
   return TwoBits(u.quants, k, o) | BlockBit(u.high, k, o) << 2;
@@ -84,26 +86,26 @@ float Min(const PackedQ5_K& u, size_t k, size_t o) {
   return 0.0f - F16ToF32(u.dmin[o]) * static_cast<float>(u.mins[k / 32][o]);
 }
 
-void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                  int32_t* sums) {
+void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, size_t block, int8_t* q,
+                  float* scale, int32_t* sums) {
   for (size_t r = 0; r < rows; ++r) {
-    for (size_t b = 0; b < k / kQuantBlock; ++b) {
-      const float* block = x + r * x_stride + b * kQuantBlock;
+    for (size_t b = 0; b < k; b += block) {
+      const float* from = x + r * x_stride + b;
       uint32_t max_bits = 0;  // of |x|: as integers they order like the floats, NaN above infinity
-      for (size_t i = 0; i < kQuantBlock; ++i) {
-        const uint32_t bits = std::bit_cast<uint32_t>(block[i]) & 0x7FFFFFFFu;
+      for (size_t i = 0; i < block; ++i) {
+        const uint32_t bits = std::bit_cast<uint32_t>(from[i]) & 0x7FFFFFFFu;
         if (bits > max_bits) max_bits = bits;
       }
       const float max = std::bit_cast<float>(max_bits);
       const bool finite = max_bits < 0x7F800000u;
       const bool ordinary = finite && max >= 0x1p-100f;
-      scale[b * rows + r] = ordinary ? max / 127.0f : finite ? 0.0f : NAN;
+      scale[b / block * rows + r] = ordinary ? max / 127.0f : finite ? 0.0f : NAN;
       const float inverse = ordinary ? 127.0f / max : 0.0f;
-      for (size_t half = 0; half < 2; ++half) sums[(2 * b + half) * rows + r] = 0;
-      for (size_t i = 0; i < kQuantBlock; ++i) {
-        const int value = ordinary ? static_cast<int>(std::nearbyint(block[i] * inverse)) : 0;
-        q[((b * 8 + i / 4) * rows + r) * 4 + i % 4] = static_cast<int8_t>(value);
-        sums[(2 * b + i / 16) * rows + r] += value;
+      for (size_t i = 0; i < block; ++i) {
+        const int value = ordinary ? static_cast<int>(std::nearbyint(from[i] * inverse)) : 0;
+        q[((b + i) / 4 * rows + r) * 4 + i % 4] = static_cast<int8_t>(value);
+        int32_t& sum = sums[(b + i) / 16 * rows + r];
+        sum = i % 16 == 0 ? value : sum + value;
       }
     }
   }
@@ -112,7 +114,7 @@ void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t
 template <class Unit, PackedFormat kFormat>
 void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
   constexpr PackedTraits kTraits = kPackedTraits[kFormat];
-  constexpr size_t kSub = kQuantBlock / static_cast<size_t>(kTraits.sub_blocks);
+  constexpr size_t kSub = kTraits.block / static_cast<size_t>(kTraits.sub_blocks);
   const auto* units = static_cast<const Unit*>(panel);
   for (size_t i = 0; i < k; ++i) {
     const Unit& unit = units[i / kTraits.unit_inputs];
@@ -128,28 +130,28 @@ void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
 }
 
 // One row times one output, as quant_kernels.h writes it.
-float Product(const UnpackedPanel& panel, size_t o, size_t k, int sub_blocks, bool has_min,
+float Product(const UnpackedPanel& panel, size_t o, size_t k, size_t block, int sub_blocks, bool has_min,
               const QuantisedRows& x, size_t r, float y) {
-  const size_t sub = kQuantBlock / static_cast<size_t>(sub_blocks);
+  const size_t sub = block / static_cast<size_t>(sub_blocks);
   for (size_t s = 0; s < k / sub; ++s) {
     int32_t acc = 0;
     for (size_t i = s * sub; i < (s + 1) * sub; ++i) {
       acc += static_cast<int8_t>(panel.quants[i / 4 * kPackedGroup + Byte(i, o)]) *
              x.q[(i / 4 * x.rows + r) * 4 + i % 4];
     }
-    const float scale = panel.scales[s * kPackedOutputs + o] * x.scale[s * sub / kQuantBlock * x.rows + r];
+    const float scale = panel.scales[s * kPackedOutputs + o] * x.scale[s * sub / block * x.rows + r];
     y = std::fma(static_cast<float>(acc), scale, y);
     if (has_min) y = std::fma(panel.mins[s * kPackedOutputs + o], x.scaled_sums[s * x.rows + r], y);
   }
   return y;
 }
 
-template <int kSubBlocks, bool kHasMin>
-void Gemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y, size_t y_stride) {
+template <size_t kBlock, int kSubBlocks, bool kHasMin>
+void Gemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
   for (size_t r = 0; r < x.rows; ++r) {
     for (size_t o = 0; o < 2 * kPackedOutputs; ++o) {
-      float& out = y[r * y_stride + o];
-      out = Product(panels[o / kPackedOutputs], o % kPackedOutputs, k, kSubBlocks, kHasMin, x, r, out);
+      y.row[r * y.stride + o] = Product(panels[o / kPackedOutputs], o % kPackedOutputs, k, kBlock, kSubBlocks,
+                                        kHasMin, x, r, start.row[r * start.stride + o]);
     }
   }
 }
@@ -164,12 +166,12 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
   for (size_t i = 0; i < k; i += kChunk) {
     const size_t depth = k - i < kChunk ? k - i : kChunk;
     Unpack<Unit, kFormat>(static_cast<const Unit*>(panel) + i / kTraits.unit_inputs, depth, unpacked);
-    const size_t block = i / kQuantBlock;
+    const size_t block = i / kTraits.block;
     const QuantisedRows part{
         1, x.q + i, x.scale + block, x.start,
         kTraits.has_min ? x.scaled_sums + block * static_cast<size_t>(kTraits.sub_blocks) : nullptr};
     for (size_t o = 0; o < kPackedOutputs; ++o) {
-      y[o] = Product(unpacked, o, depth, kTraits.sub_blocks, kTraits.has_min, part, 0, y[o]);
+      y[o] = Product(unpacked, o, depth, kTraits.block, kTraits.sub_blocks, kTraits.has_min, part, 0, y[o]);
     }
   }
 }
@@ -179,17 +181,24 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
 constinit const QuantKernels kGenericQuantKernels = {
     .name = "generic",
     .signed_weights = true,
+    .whole_blocks = false,
+    .tile_rows = kTileRows,
     .quantise_rows = QuantiseRows,
     .gemv = {Gemv<PackedQ4_0, kPackedQ4_0>, Gemv<PackedQ4_1, kPackedQ4_1>, Gemv<PackedQ5_0, kPackedQ5_0>,
              Gemv<PackedQ5_1, kPackedQ5_1>, Gemv<PackedQ8_0, kPackedQ8_0>, Gemv<PackedQ2_K, kPackedQ2_K>,
              Gemv<PackedQ3_K, kPackedQ3_K>, Gemv<PackedQ4_K, kPackedQ4_K>, Gemv<PackedQ5_K, kPackedQ5_K>,
-             Gemv<PackedQ6_K, kPackedQ6_K>},
+             Gemv<PackedQ6_K, kPackedQ6_K>, Gemv<PackedLong, kPackedLong>},
     .unpack = {Unpack<PackedQ4_0, kPackedQ4_0>, Unpack<PackedQ4_1, kPackedQ4_1>,
                Unpack<PackedQ5_0, kPackedQ5_0>, Unpack<PackedQ5_1, kPackedQ5_1>,
                Unpack<PackedQ8_0, kPackedQ8_0>, Unpack<PackedQ2_K, kPackedQ2_K>,
                Unpack<PackedQ3_K, kPackedQ3_K>, Unpack<PackedQ4_K, kPackedQ4_K>,
-               Unpack<PackedQ5_K, kPackedQ5_K>, Unpack<PackedQ6_K, kPackedQ6_K>},
-    .gemm = {{Gemm<1, false>, Gemm<1, true>}, {Gemm<2, false>, Gemm<2, true>}},
+               Unpack<PackedQ5_K, kPackedQ5_K>, Unpack<PackedQ6_K, kPackedQ6_K>,
+               Unpack<PackedLong, kPackedLong>},
+    .gemm = {{Gemm<kQuantBlock, 1, false>, Gemm<kQuantBlock, 1, true>},
+             {Gemm<kQuantBlock, 2, false>, Gemm<kQuantBlock, 2, true>}},
+    .gemm_long = Gemm<kLongBlock, 1, false>,
+    .begin_gemm = [](size_t, int) {},
+    .end_gemm = [] {},
 };
 
 }  // namespace mobilevlm

@@ -1,7 +1,7 @@
 // Decoding of the packed formats (kernels/packed.h), written once over a vector class V and compiled per
 // instruction set; everything has internal linkage. V is described in simd/quantised-inl.h.
 //
-// A decoder offers, for block b (32 inputs) of a unit and compile-time b,
+// A decoder offers, for block b (32 inputs, kPackedLong: more) of a unit and compile-time b,
 //   Quants<b>(unit, group, part)  the unsigned q of four inputs and V::kLanes outputs
 //   Scale<b>(unit, s, part), Min<b>(unit, s, part)  of sub-block s
 #pragma once
@@ -17,7 +17,7 @@ struct DecoderBase {
   using Bytes = typename V::Bytes;
   using F = typename V::F;
   static constexpr PackedTraits kTraits = kPackedTraits[kFormatNumber];
-  static constexpr int kBlocks = static_cast<int>(kTraits.unit_inputs / kQuantBlock);
+  static constexpr int kBlocks = static_cast<int>(kTraits.unit_inputs / kTraits.block);
 
   static Bytes Part(const uint8_t (&group)[kPackedGroup], int part) {
     return V::LoadBytes(group + static_cast<size_t>(part) * sizeof(Bytes));
@@ -57,14 +57,19 @@ struct DecodeFiveBits : DecodeNibbles<V, U, kFormatNumber> {
   }
 };
 
-template <class V>
-struct DecodeQ8_0 : DecoderBase<V, PackedQ8_0, kPackedQ8_0> {
-  using Base = DecoderBase<V, PackedQ8_0, kPackedQ8_0>;
+// Q8_0 and the longer blocks it may be packed into.
+template <class V, class U, PackedFormat kFormatNumber>
+struct DecodeBytes : DecoderBase<V, U, kFormatNumber> {
+  using Base = DecoderBase<V, U, kFormatNumber>;
   template <int b>
-  static typename V::Bytes Quants(const PackedQ8_0& unit, int group, int part) {
+  static typename V::Bytes Quants(const U& unit, int group, int part) {
     return Base::Part(unit.quants[group], part);
   }
 };
+template <class V>
+using DecodeQ8_0 = DecodeBytes<V, PackedQ8_0, kPackedQ8_0>;
+template <class V>
+using DecodeLong = DecodeBytes<V, PackedLong, kPackedLong>;
 
 // Q4_K, and the low four bits of Q5_K.
 template <class V, class U, PackedFormat kFormatNumber>
@@ -95,6 +100,17 @@ struct DecodeQ5_K : DecodePairs<V, PackedQ5_K, kPackedQ5_K> {
     return V::Or(Base::template Quants<b>(unit, group, part), high);
   }
 };
+
+template <class V>
+using DecodeQ4_0 = DecodeNibbles<V, PackedQ4_0, kPackedQ4_0>;
+template <class V>
+using DecodeQ4_1 = DecodeNibbles<V, PackedQ4_1, kPackedQ4_1>;
+template <class V>
+using DecodeQ5_0 = DecodeFiveBits<V, PackedQ5_0, kPackedQ5_0>;
+template <class V>
+using DecodeQ5_1 = DecodeFiveBits<V, PackedQ5_1, kPackedQ5_1>;
+template <class V>
+using DecodeQ4_K = DecodePairs<V, PackedQ4_K, kPackedQ4_K>;
 
 // Two sub-blocks with signed scales: Q3_K, Q6_K.
 template <class V, class U, PackedFormat kFormatNumber>

@@ -5,13 +5,15 @@
 // compiler's). It offers
 //   kSigned      weights meet Dot as signed q - offset; else unsigned q, and sums start at -offset * sum(x)
 //   kGemmRows, kGemmPanels  the register tile: rows x panels of 16 outputs
+//   kWholeBlocks  QuantKernels::whole_blocks
 //   LoadBytes, StoreBytes; Low4, High4 (nibbles of each byte), TwoBits<s> (v >> s & 3), BitTo<bit, value>
 //   (value where the bit is set, else 0), AddWhereBit(v, mask, part, value) (bit i of the 64-bit mask belongs
 //   to byte i of the group), ShiftLeft4, Or, Minus (bytewise, a constant)
 //   Broadcast4 (four bytes to every lane), Dot(acc, weights, x), Zero, SetInts, ToFloat
 //   LoadFloats, StoreFloats, Set, Fma (a * b + c); Halves, FromBytes, FromSignedBytes, FromLowNibbles,
-//   FromHighNibbles (kLanes numbers as floats); QuantiseBlock (one block of one row; the groups
-//   of its result lie 4 * rows bytes apart)
+//   FromHighNibbles (kLanes numbers as floats)
+//   MaxBits (the bits of the largest magnitude of 32 floats), Quantise32(x, block scale, q, step, sums,
+//   sums_step): 32 inputs of one row, each group of four of the result `step` bytes after the one before
 #pragma once
 
 #include "kernels/kernels.h"
@@ -43,12 +45,23 @@ inline BlockScale ScaleOf(uint32_t max_bits) {
 }
 
 template <class V>
-void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, int8_t* q, float* scale,
-                  int32_t* sums) {
-  for (size_t b = 0; b < k / kQuantBlock; ++b) {
+void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, size_t block, int8_t* q,
+                  float* scale, int32_t* sums) {
+  for (size_t b = 0; b < k; b += block) {
     for (size_t r = 0; r < rows; ++r) {
-      V::QuantiseBlock(x + r * x_stride + b * kQuantBlock, rows, q + (b * 8 * rows + r) * 4,
-                       scale + b * rows + r, sums + 2 * b * rows + r);
+      const float* from = x + r * x_stride + b;
+      uint32_t max_bits = 0;
+      for (size_t i = 0; i < block; i += 32) {
+        const uint32_t bits = V::MaxBits(from + i);
+        if (bits > max_bits) max_bits = bits;
+      }
+      const BlockScale block_scale = ScaleOf(max_bits);
+      scale[b / block * rows + r] = block_scale.scale;
+      for (size_t i = 0; i < block; i += 32) {
+        int8_t* to = V::kWholeBlocks ? q + b * rows + r * block + i : q + (b + i) * rows + 4 * r;
+        V::Quantise32(from + i, block_scale, to, V::kWholeBlocks ? 4 : 4 * rows,
+                      sums + (b + i) / 16 * rows + r, rows);
+      }
     }
   }
 }
@@ -65,14 +78,15 @@ inline typename V::Bytes Weights(const typename D::Unit& unit, int group, int pa
 template <class V, class D, int b>
 inline void GemvBlocks(const typename D::Unit& unit, const int8_t* q, const float* scale,
                        const int32_t* start, const float* scaled_sums, typename V::F (&y)[kParts<V>]) {
-  constexpr int kSubs = D::kTraits.sub_blocks, kGroups = 8 / kSubs;
+  constexpr int kBlock = static_cast<int>(D::kTraits.block), kSubs = D::kTraits.sub_blocks;
+  constexpr int kGroups = kBlock / 4 / kSubs;
 #pragma GCC unroll 2
   for (int s = 0; s < kSubs; ++s) {
     typename V::Ints acc[kParts<V>];
     for (auto& sum : acc) sum = V::kSigned ? V::Zero() : V::SetInts(start[b * kSubs + s]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int g = s * kGroups; g < (s + 1) * kGroups; ++g) {
-      const auto x = V::Broadcast4(q + b * static_cast<int>(kQuantBlock) + 4 * g);
+      const auto x = V::Broadcast4(q + b * kBlock + 4 * g);
 #pragma GCC unroll 4
       for (int p = 0; p < kParts<V>; ++p) acc[p] = V::Dot(acc[p], Weights<V, D, b>(unit, g, p), x);
     }
@@ -108,11 +122,11 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
 
 template <class V, class D, int b>
 inline void UnpackBlocks(const typename D::Unit& unit, const UnpackedPanel& out) {
-  constexpr int kSubs = D::kTraits.sub_blocks;
+  constexpr int kSubs = D::kTraits.sub_blocks, kGroups = static_cast<int>(D::kTraits.block) / 4;
   constexpr size_t kOutputs = kPackedOutputs;
-#pragma GCC unroll 8
-  for (int g = 0; g < 8; ++g) {
-    uint8_t* to = out.quants + static_cast<size_t>(b * 8 + g) * kPackedGroup;
+#pragma GCC unroll 16
+  for (int g = 0; g < kGroups; ++g) {
+    uint8_t* to = out.quants + static_cast<size_t>(b * kGroups + g) * kPackedGroup;
 #pragma GCC unroll 4
     for (int p = 0; p < kParts<V>; ++p) V::StoreBytes(to + p * 4 * V::kLanes, Weights<V, D, b>(unit, g, p));
   }
@@ -144,10 +158,10 @@ void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
 
 // R rows from row `first` on, times kPanels unpacked panels. The integer sums of one block and the float sums
 // of the whole tile live in registers.
-template <class V, int R, int kPanels, int kSubs, bool kMin>
-void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, size_t first, float* y,
-               size_t y_stride) {
-  constexpr int kColumns = kPanels * kParts<V>, kGroups = 8 / kSubs;
+template <class V, int R, int kPanels, int kBlock, int kSubs, bool kMin>
+void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, size_t first, StartSums from,
+               PairSums to) {
+  constexpr int kColumns = kPanels * kParts<V>, kGroups = kBlock / 4 / kSubs;
   const size_t rows = x.rows;
   const int8_t* q = x.q + first * 4;
   const float* scale = x.scale + first;
@@ -158,17 +172,17 @@ void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, si
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int c = 0; c < kColumns; ++c) {
-      sum[r][c] = V::LoadFloats(y + static_cast<size_t>(r) * y_stride + c * V::kLanes);
+      sum[r][c] = V::LoadFloats(from.row + static_cast<size_t>(r) * from.stride + c * V::kLanes);
     }
   }
   size_t group = 0, block = 0;  // of the panels
-  for (size_t b = 0; b < k / kQuantBlock; ++b, scale += rows) {
+  for (size_t b = 0; b < k / kBlock; ++b, scale += rows) {
     for (int s = 0; s < kSubs; ++s, ++block, start += rows, scaled_sums += rows) {
       typename V::Ints acc[R][kColumns];
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
-        const auto from = V::kSigned ? V::Zero() : V::SetInts(start[r]);
-        for (auto& a : acc[r]) a = from;
+        const auto first_sum = V::kSigned ? V::Zero() : V::SetInts(start[r]);
+        for (auto& a : acc[r]) a = first_sum;
       }
       for (int g = 0; g < kGroups; ++g, ++group, q += 4 * rows) {
         typename V::Bytes w[kColumns];
@@ -206,82 +220,113 @@ void QuantTile(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, si
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int c = 0; c < kColumns; ++c) {
-      V::StoreFloats(y + static_cast<size_t>(r) * y_stride + c * V::kLanes, sum[r][c]);
+      V::StoreFloats(to.row + static_cast<size_t>(r) * to.stride + c * V::kLanes, sum[r][c]);
     }
   }
 }
 
-using QuantTileFn = void (*)(const UnpackedPanel*, size_t, const QuantisedRows&, size_t, float*, size_t);
+using QuantTileFn = void (*)(const UnpackedPanel*, size_t, const QuantisedRows&, size_t, StartSums, PairSums);
 
 // The tiles of 1 .. kGemmRows rows; index 0 is unused.
-template <class V, int kSubs, bool kMin, int... kRows>
+template <class V, int kBlock, int kSubs, bool kMin, int... kRows>
 struct QuantTiles {
   static constexpr int kPanels = V::kGemmPanels;
-  static constexpr QuantTileFn kTable[] = {nullptr, QuantTile<V, kRows, kPanels, kSubs, kMin>...};
+  static constexpr QuantTileFn kTable[] = {nullptr, QuantTile<V, kRows, kPanels, kBlock, kSubs, kMin>...};
 };
-template <class V, int kSubs, bool kMin, int kCount, int... kRows>
-struct MakeQuantTiles : MakeQuantTiles<V, kSubs, kMin, kCount - 1, kCount, kRows...> {};
-template <class V, int kSubs, bool kMin, int... kRows>
-struct MakeQuantTiles<V, kSubs, kMin, 0, kRows...> : QuantTiles<V, kSubs, kMin, kRows...> {};
+template <class V, int kBlock, int kSubs, bool kMin, int kCount, int... kRows>
+struct MakeQuantTiles : MakeQuantTiles<V, kBlock, kSubs, kMin, kCount - 1, kCount, kRows...> {};
+template <class V, int kBlock, int kSubs, bool kMin, int... kRows>
+struct MakeQuantTiles<V, kBlock, kSubs, kMin, 0, kRows...> : QuantTiles<V, kBlock, kSubs, kMin, kRows...> {};
 
 // Inputs that all rows of a tile meet before the next ones: two panels of them, 18 KiB with their scales,
 // stay in the first-level cache.
 constexpr size_t kGemmInputs = 512;
 
 // The operands from input `begin` on.
-template <int kSubs>
+template <int kBlock, int kSubs>
 inline QuantisedRows RowsFrom(const QuantisedRows& x, size_t begin) {
-  const size_t block = begin / kQuantBlock, sums = block * kSubs * x.rows;
+  const size_t block = begin / kBlock, sums = block * kSubs * x.rows;
   return {x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums, x.scaled_sums + sums};
 }
-template <int kSubs>
+template <int kBlock, int kSubs>
 inline UnpackedPanel PanelFrom(const UnpackedPanel& panel, size_t begin) {
-  const size_t scales = begin / kQuantBlock * kSubs * kPackedOutputs;
+  const size_t scales = begin / kBlock * kSubs * kPackedOutputs;
   return {panel.quants + begin * kPackedOutputs, panel.scales + scales, panel.mins + scales};
 }
 
-template <class V, int kSubs, bool kMin>
-void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, float* y, size_t y_stride) {
+template <class V, int kBlock, int kSubs, bool kMin>
+void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
   constexpr size_t kMost = V::kGemmRows;
+  alignas(
+      64) float between[kTileRows * 2 * kPackedOutputs];  // the rows of y may fight for one set of the cache
   for (size_t begin = 0; begin < k; begin += kGemmInputs) {
     const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
-    const QuantisedRows part = RowsFrom<kSubs>(x, begin);
+    const QuantisedRows part = RowsFrom<kBlock, kSubs>(x, begin);
+    const StartSums from = begin == 0 ? start : StartSums{between, 2 * kPackedOutputs};
+    const PairSums to = begin + depth == k ? y : PairSums{between, 2 * kPackedOutputs};
     for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
       UnpackedPanel here[V::kGemmPanels];
-      for (int p = 0; p < V::kGemmPanels; ++p) here[p] = PanelFrom<kSubs>(panels[panel + p], begin);
-      float* out = y + static_cast<size_t>(panel) * kPackedOutputs;
+      for (int p = 0; p < V::kGemmPanels; ++p) here[p] = PanelFrom<kBlock, kSubs>(panels[panel + p], begin);
+      const size_t column = static_cast<size_t>(panel) * kPackedOutputs;
       // As even as possible, so that every tile has sums enough in flight.
       size_t tiles = (x.rows + kMost - 1) / kMost;
       for (size_t done = 0; tiles > 0; --tiles) {
         const size_t count = (x.rows - done + tiles - 1) / tiles;
-        MakeQuantTiles<V, kSubs, kMin, V::kGemmRows>::kTable[count](here, depth, part, done,
-                                                                    out + done * y_stride, y_stride);
+        MakeQuantTiles<V, kBlock, kSubs, kMin, V::kGemmRows>::kTable[count](
+            here, depth, part, done, {from.row + done * from.stride + column, from.stride},
+            {to.row + done * to.stride + column, to.stride});
         done += count;
       }
     }
   }
 }
 
+// The kernels that prepare the operands of gemm the way V wants them.
+template <class V>
+constexpr void SetOperands(QuantKernels& kernels) {
+  kernels.signed_weights = V::kSigned;
+  kernels.whole_blocks = V::kWholeBlocks;
+  kernels.quantise_rows = QuantiseRows<V>;
+  auto& unpack = kernels.unpack;
+  unpack[kPackedQ4_0] = Unpack<V, DecodeQ4_0<V>>;
+  unpack[kPackedQ4_1] = Unpack<V, DecodeQ4_1<V>>;
+  unpack[kPackedQ5_0] = Unpack<V, DecodeQ5_0<V>>;
+  unpack[kPackedQ5_1] = Unpack<V, DecodeQ5_1<V>>;
+  unpack[kPackedQ8_0] = Unpack<V, DecodeQ8_0<V>>;
+  unpack[kPackedQ2_K] = Unpack<V, DecodeQ2_K<V>>;
+  unpack[kPackedQ3_K] = Unpack<V, DecodeQ3_K<V>>;
+  unpack[kPackedQ4_K] = Unpack<V, DecodeQ4_K<V>>;
+  unpack[kPackedQ5_K] = Unpack<V, DecodeQ5_K<V>>;
+  unpack[kPackedQ6_K] = Unpack<V, DecodeQ6_K<V>>;
+  unpack[kPackedLong] = Unpack<V, DecodeLong<V>>;
+}
+
 template <class V>
 constexpr QuantKernels MakeQuantKernels(const char* name) {
-  using Q4_0 = DecodeNibbles<V, PackedQ4_0, kPackedQ4_0>;
-  using Q4_1 = DecodeNibbles<V, PackedQ4_1, kPackedQ4_1>;
-  using Q5_0 = DecodeFiveBits<V, PackedQ5_0, kPackedQ5_0>;
-  using Q5_1 = DecodeFiveBits<V, PackedQ5_1, kPackedQ5_1>;
-  using Q4_K = DecodePairs<V, PackedQ4_K, kPackedQ4_K>;
-  return {
-      .name = name,
-      .signed_weights = V::kSigned,
-      .quantise_rows = QuantiseRows<V>,
-      .gemv = {Gemv<V, Q4_0>, Gemv<V, Q4_1>, Gemv<V, Q5_0>, Gemv<V, Q5_1>, Gemv<V, DecodeQ8_0<V>>,
-               Gemv<V, DecodeQ2_K<V>>, Gemv<V, DecodeQ3_K<V>>, Gemv<V, Q4_K>, Gemv<V, DecodeQ5_K<V>>,
-               Gemv<V, DecodeQ6_K<V>>},
-      .unpack = {Unpack<V, Q4_0>, Unpack<V, Q4_1>, Unpack<V, Q5_0>, Unpack<V, Q5_1>, Unpack<V, DecodeQ8_0<V>>,
-                 Unpack<V, DecodeQ2_K<V>>, Unpack<V, DecodeQ3_K<V>>, Unpack<V, Q4_K>,
-                 Unpack<V, DecodeQ5_K<V>>, Unpack<V, DecodeQ6_K<V>>},
-      .gemm = {{QuantGemm<V, 1, false>, QuantGemm<V, 1, true>},
-               {QuantGemm<V, 2, false>, QuantGemm<V, 2, true>}},
-  };
+  QuantKernels kernels{};
+  kernels.name = name;
+  kernels.tile_rows = kTileRows;
+  SetOperands<V>(kernels);
+  auto& gemv = kernels.gemv;
+  gemv[kPackedQ4_0] = Gemv<V, DecodeQ4_0<V>>;
+  gemv[kPackedQ4_1] = Gemv<V, DecodeQ4_1<V>>;
+  gemv[kPackedQ5_0] = Gemv<V, DecodeQ5_0<V>>;
+  gemv[kPackedQ5_1] = Gemv<V, DecodeQ5_1<V>>;
+  gemv[kPackedQ8_0] = Gemv<V, DecodeQ8_0<V>>;
+  gemv[kPackedQ2_K] = Gemv<V, DecodeQ2_K<V>>;
+  gemv[kPackedQ3_K] = Gemv<V, DecodeQ3_K<V>>;
+  gemv[kPackedQ4_K] = Gemv<V, DecodeQ4_K<V>>;
+  gemv[kPackedQ5_K] = Gemv<V, DecodeQ5_K<V>>;
+  gemv[kPackedQ6_K] = Gemv<V, DecodeQ6_K<V>>;
+  gemv[kPackedLong] = Gemv<V, DecodeLong<V>>;
+  kernels.gemm[0][0] = QuantGemm<V, kQuantBlock, 1, false>;
+  kernels.gemm[0][1] = QuantGemm<V, kQuantBlock, 1, true>;
+  kernels.gemm[1][0] = QuantGemm<V, kQuantBlock, 2, false>;
+  kernels.gemm[1][1] = QuantGemm<V, kQuantBlock, 2, true>;
+  kernels.gemm_long = QuantGemm<V, kLongBlock, 1, false>;
+  kernels.begin_gemm = [](size_t, int) {};
+  kernels.end_gemm = [] {};
+  return kernels;
 }
 
 }  // namespace

@@ -129,5 +129,6 @@ struct Avx512 {
 
 constinit const KernelTable kAvx512Kernels = MakeTable<Avx512>("avx512", &kAvx2QuantKernels);
 constinit const KernelTable kAvx512VnniKernels = MakeTable<Avx512>("avx512vnni", &kAvx512VnniQuantKernels);
+constinit const KernelTable kAmxKernels = MakeTable<Avx512>("amx", &kAmxQuantKernels);
 
 }  // namespace mobilevlm

@@ -14,6 +14,7 @@ struct Avx2Quant {
   using F = __m256;
   static constexpr int kLanes = 8;
   static constexpr bool kSigned = true;
+  static constexpr bool kWholeBlocks = false;
   static constexpr int kGemmRows = 4;
   static constexpr int kGemmPanels = 1;
 
@@ -88,24 +89,23 @@ struct Avx2Quant {
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
     return _mm_cvtsi128_si32(sum);
   }
-  // One block of one row; the groups of the result are 4 * rows bytes apart.
-  static void QuantiseBlock(const float* x, size_t rows, int8_t* q, float* scale, int32_t* sums) {
+  static uint32_t MaxBits(const float* x) {
     const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
-    F values[4];
     __m256i largest = _mm256_setzero_si256();
     for (size_t i = 0; i < 4; ++i) {
-      values[i] = _mm256_loadu_ps(x + 8 * i);
-      largest = _mm256_max_epu32(largest, _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude));
+      const __m256i bits = _mm256_castps_si256(_mm256_loadu_ps(x + 8 * i));
+      largest = _mm256_max_epu32(largest, _mm256_and_si256(bits, magnitude));
     }
-    const uint32_t max_bits = MaxOf(largest);
-    const BlockScale block = ScaleOf(max_bits);
-    *scale = block.scale;
+    return MaxOf(largest);
+  }
+  static void Quantise32(const float* x, const BlockScale& block, int8_t* q, size_t step, int32_t* sums,
+                         size_t sums_step) {
     const F inverse = Set(block.inverse);
     Ints rounded[4];
     for (size_t i = 0; i < 4; ++i)
-      rounded[i] = block.ordinary ? _mm256_cvtps_epi32(values[i] * inverse) : Zero();
+      rounded[i] = block.ordinary ? _mm256_cvtps_epi32(_mm256_loadu_ps(x + 8 * i) * inverse) : Zero();
     for (size_t half = 0; half < 2; ++half) {
-      sums[half * rows] = SumOf(_mm256_add_epi32(rounded[2 * half], rounded[2 * half + 1]));
+      sums[half * sums_step] = SumOf(_mm256_add_epi32(rounded[2 * half], rounded[2 * half + 1]));
     }
     // Packing works within 128-bit lanes: dword i of the result is group 2 * (i % 4) + i / 4.
     const __m256i words[2] = {_mm256_packs_epi32(rounded[0], rounded[1]),
@@ -113,7 +113,7 @@ struct Avx2Quant {
     alignas(32) int32_t groups[8];
     _mm256_store_si256(reinterpret_cast<__m256i*>(groups), _mm256_packs_epi16(words[0], words[1]));
     for (size_t i = 0; i < 8; ++i) {
-      __builtin_memcpy(q + (2 * (i % 4) + i / 4) * 4 * rows, groups + i, 4);
+      __builtin_memcpy(q + (2 * (i % 4) + i / 4) * step, groups + i, 4);
     }
   }
 };
