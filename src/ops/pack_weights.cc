@@ -142,7 +142,7 @@ void PlaceLong(const BlockQ8_0 (&from)[kLongBlock / 32], size_t o, PackedLong& t
     int most = 0;
     for (const int8_t q : block.qs) most = std::max<int>(most, q < 0 ? -q : q);
     const float reach = std::abs(F16ToF32(block.d)) * static_cast<float>(most);
-    if (!(reach <= max)) max = reach;
+    if (!(reach <= max) && !std::isnan(max)) max = reach;
   }
   to.d[o] = F32ToF16(max / 127.0f);
   const float d = F16ToF32(to.d[o]);

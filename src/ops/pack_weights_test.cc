@@ -6,6 +6,7 @@
 
 #include "ops/linear_quantised.h"
 #include "ops/test_support.h"
+#include "tensor/blocks.h"
 #include "tensor/dequantize.h"
 
 namespace mobilevlm {
