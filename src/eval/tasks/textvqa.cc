@@ -15,6 +15,7 @@ constexpr size_t kAnswers = 10;
 using OcrTokens = std::unordered_map<std::string, std::string>;  // image id -> "A, B, C"
 
 Result<OcrTokens> ReadOcr(const TaskOptions& options, const std::string& split) {
+  if (!options.ocr_tokens || !options.questions.empty()) return OcrTokens{};
   OcrTokens tokens;
   const auto path = FindFile(options.data, {"TextVQA_Rosetta_OCR_v0.2_" + split + ".json"});
   if (!path) return Context(path.error(), "TextVQA with OCR tokens (--no-ocr asks without)");
@@ -36,10 +37,7 @@ Result<Benchmark> Load(const TaskOptions& options) {
                       .notes = {}};
   MVLM_ASSIGN(const std::string path, FindFile(options.data, {"TextVQA_0.5.1_" + split + ".json"}));
   MVLM_ASSIGN(const JsonDocument file, JsonDocument::Read(path));
-  OcrTokens ocr;
-  if (options.ocr_tokens && options.questions.empty()) {
-    MVLM_ASSIGN(ocr, ReadOcr(options, split));
-  }
+  MVLM_ASSIGN(OcrTokens ocr, ReadOcr(options, split));
   MVLM_ASSIGN(const std::vector<JsonRow> rows, file.root().Rows("data"));
   for (const JsonRow& row : rows) {
     Question& question = benchmark.questions.emplace_back();
