@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "costs/ceilings.h"
+#include "schema/sizes.h"
 #include "schema/tensors.h"
-#include "synth/synth.h"
 
 namespace mobilevlm::costs {
 namespace {

@@ -204,7 +204,8 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 
 std::array<torch::Tensor, 3> SplitHeads(const torch::Tensor& qkv, int64_t batch, int64_t heads, double scale,
                                         const torch::Tensor& cos, const torch::Tensor& sin) {
-  const variable_list parts = SplitHeadsFunction::apply(qkv.to(torch::kFloat32), batch, heads, scale, cos, sin);
+  const variable_list parts =
+      SplitHeadsFunction::apply(qkv.to(torch::kFloat32), batch, heads, scale, cos, sin);
   return {parts[0], parts[1], parts[2]};
 }
 

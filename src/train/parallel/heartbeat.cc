@@ -31,6 +31,7 @@ struct Heartbeat::State {
 
   std::atomic<int64_t> rounds{0};  // completed
   std::atomic<bool> leaving{false};
+  std::atomic<bool> failed{false};  // this process published an error of its own: the verdict is no news
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -112,7 +113,7 @@ struct Heartbeat::State {
       const std::string message = *verdict;
       lock.unlock();
       for (int i = 0; environment.rank == 0 && i < kRoundsToRead; ++i) SleepOneRound();
-      if (on_lost) on_lost(message);
+      if (on_lost && !failed) on_lost(message);
       return;
     }
   }
@@ -158,7 +159,9 @@ Heartbeat::~Heartbeat() {
     std::lock_guard lock(state.mutex);
     return state.verdict.has_value();
   };
-  if (!lost() && state.environment.rank == 0) {
+  if (state.failed && state.environment.rank == 0) {
+    for (int i = 0; i < kRoundsToRead; ++i) state.SleepOneRound();
+  } else if (!lost() && state.environment.rank == 0) {
     // The beating thread watches meanwhile: whoever dies without a goodbye ends the waiting.
     while (!lost()) {
       try {
@@ -181,6 +184,7 @@ Heartbeat::~Heartbeat() {
 }
 
 void Heartbeat::Publish(const std::string& message) {
+  state_->failed = true;
   try {
     state_->PublishOnce(fmt::format("process {} of {} ended: {}", state_->environment.rank,
                                     state_->environment.size, message));

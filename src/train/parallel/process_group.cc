@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "train/parallel/heartbeat.h"
+#include "train/stop_signal.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -146,6 +147,18 @@ std::unique_ptr<ProcessGroup> ProcessGroup::Alone() {
 Result<std::unique_ptr<ProcessGroup>> ProcessGroup::Join(const ProcessEnvironment& environment,
                                                          const ProcessGroupOptions& options) {
   if (environment.size == 1) return Alone();
+  // The threads of the store, of Gloo and of the heartbeat leave Ctrl-C and SIGTERM to the caller's: they
+  // inherit what the thread that starts them blocks.
+  Result<std::unique_ptr<ProcessGroup>> joined;
+  std::thread([&] {
+    const StopSignal blocked;
+    joined = Meet(environment, options);
+  }).join();
+  return joined;
+}
+
+Result<std::unique_ptr<ProcessGroup>> ProcessGroup::Meet(const ProcessEnvironment& environment,
+                                                         const ProcessGroupOptions& options) {
   const std::string where =
       fmt::format("process {} of {}, meeting at {}:{}", environment.rank, environment.size,
                   environment.master_address, environment.master_port);

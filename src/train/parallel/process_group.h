@@ -98,6 +98,8 @@ class ProcessGroup {
  private:
   struct Connection;
   ProcessGroup(ProcessEnvironment environment, std::unique_ptr<Connection> connection);
+  static Result<std::unique_ptr<ProcessGroup>> Meet(const ProcessEnvironment& environment,
+                                                    const ProcessGroupOptions& options);
 
   ProcessEnvironment environment_;
   std::unique_ptr<Connection> connection_;  // null: alone
