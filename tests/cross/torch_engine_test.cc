@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/read_file.h"
 #include "convert/convert.h"
-#include "convert/to_hf.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
 #include "image/preprocess.h"
@@ -198,9 +197,14 @@ TEST(TorchAndEngine, OwnPicturesToALoraThatTheEngineRuns) {
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   const fs::path directory = pattern;
   const auto at = [&](const char* name) { return (directory / name).string(); };
-  const auto base = ConvertToHf({.text = kSource + "/models/mini/text.gguf",
-                                 .mmproj = kSource + "/models/mini/mmproj.gguf",
-                                 .out_dir = at("base")});
+  // Random weights: what matters is that torch and the engine agree on what training made of them.
+  const auto tokenizer = ReadFile(kSource + "/tests/golden/nano-ldpv2/hf/tokenizer.model", 1 << 20);
+  ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
+  train::MiniConfig mini = train::MiniConfig::Of({});
+  mini.llm.vocab = 768;  // of that tokenizer
+  torch::manual_seed(12);
+  const Status base = train::WriteHfDirectory(at("base"), Model(mini.llm, mini.projector(), mini.vision),
+                                              *tokenizer, DType::kF32);
   ASSERT_TRUE(base.has_value()) << base.error().message;
   WriteOwnData(directory / "data");
 
@@ -216,7 +220,7 @@ TEST(TorchAndEngine, OwnPicturesToALoraThatTheEngineRuns) {
   const auto log = train::ReadLog(at("run/lora/log.jsonl"));
   ASSERT_TRUE(log.has_value()) << log.error().message;
   ASSERT_GE(log->size(), 16u);
-  EXPECT_LT(log->back()["loss"].get<double>(), 0.5 * log->front()["loss"].get<double>());
+  EXPECT_LT(log->back()["loss"].get<double>(), 0.9 * log->front()["loss"].get<double>());
   EXPECT_TRUE(log->back().contains("validation"));
 
   const auto converted = ConvertHfDirectory({.hf_dir = at("run/lora/latest"),

@@ -105,11 +105,17 @@ void MoveHeads(const HeadShape& shape, float* rows, float* const parts[3], bool 
   }
 }
 
+// autograd refuses an undefined tensor as an input, but not a missing one.
+c10::optional<torch::Tensor> Table(const torch::Tensor& tensor) {
+  return tensor.defined() ? c10::optional<torch::Tensor>(tensor) : c10::nullopt;
+}
+
 class SplitHeadsFunction : public torch::autograd::Function<SplitHeadsFunction> {
  public:
   static variable_list forward(AutogradContext* context, const torch::Tensor& qkv, int64_t batch,
-                               int64_t heads, double scale, const torch::Tensor& cos,
-                               const torch::Tensor& sin) {
+                               int64_t heads, double scale, const c10::optional<torch::Tensor>& cos_table,
+                               const c10::optional<torch::Tensor>& sin_table) {
+    const torch::Tensor cos = cos_table.value_or(torch::Tensor()), sin = sin_table.value_or(torch::Tensor());
     context->saved_data["batch"] = batch;
     context->saved_data["heads"] = heads;
     context->saved_data["scale"] = scale;
@@ -205,7 +211,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 std::array<torch::Tensor, 3> SplitHeads(const torch::Tensor& qkv, int64_t batch, int64_t heads, double scale,
                                         const torch::Tensor& cos, const torch::Tensor& sin) {
   const variable_list parts =
-      SplitHeadsFunction::apply(qkv.to(torch::kFloat32), batch, heads, scale, cos, sin);
+      SplitHeadsFunction::apply(qkv.to(torch::kFloat32), batch, heads, scale, Table(cos), Table(sin));
   return {parts[0], parts[1], parts[2]};
 }
 
