@@ -42,8 +42,8 @@ std::vector<std::vector<int>> SupervisedRuns(const TokenSample& sample) {
 
 TEST(TokenBatch, CollateByHand) {
   // "B" begins, "v" places of a picture, capitals are supervised:   B v v a X Y   and   B c Z
-  const TokenSample first{{1, 0, 0, 10, 11, 12}, {0, 0, 0, 0, 1, 1}, 1};
-  const TokenSample second{{1, 13, 14}, {0, 0, 1}, -1};
+  const TokenSample first{{1, 0, 0, 10, 11, 12}, {0, 0, 0, 0, 1, 1}, {1}};
+  const TokenSample second{{1, 13, 14}, {0, 0, 1}, {}};
   const TokenBatch batch = Collate(std::vector{first, second}, 2);
   EXPECT_EQ(batch.batch, 2);
   ASSERT_EQ(batch.tokens, 16);  // 6, rounded up

@@ -1,5 +1,6 @@
 // Two machines: network namespaces, each with a network of its own, joined by a virtual cable. Needs root and
 // `ip`; where namespaces cannot be made the tests are skipped and say why.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 

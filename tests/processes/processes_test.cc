@@ -1,4 +1,5 @@
 // Several processes on one machine: the same losses as one, lost processes, resume by another number of them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 

@@ -1,6 +1,7 @@
 #include "train/stages/finetune.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "base/random.h"
@@ -188,6 +189,9 @@ class FinetuneRun {
 
 Result<LoopEnd> Finetune(const Recipe& recipe, const std::string& run_directory,
                          const ParallelOptions& parallel, StopSignal& stop) {
+  for (const std::string& path : recipe.data.annotations) {  // before minutes go into loading weights
+    if (!std::filesystem::exists(path)) return Fail("{}: cannot open: no such file", path);
+  }
   MVLM_ASSIGN(StartModel start, LoadStartModel(recipe));
   MVLM_ASSIGN(Tokenizer tokenizer, MakeTokenizer(start.tokenizer_model, recipe.model.start));
   FinetuneRun run(recipe, run_directory, std::move(start), std::move(tokenizer), parallel);
