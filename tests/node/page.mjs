@@ -19,7 +19,7 @@ export const PHONE = {viewport: {width: 390, height: 844}, isMobile: true, hasTo
 // the policy, requests to other hosts.
 export async function openPage(browser, url, options = DESKTOP) {
   const context = await browser.newContext({permissions: ["clipboard-read", "clipboard-write", "camera"], ...options});
-  context.setDefaultTimeout(30_000);
+  context.setDefaultTimeout(120_000);  // a busy machine takes long to start pages
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
