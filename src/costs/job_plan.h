@@ -7,7 +7,7 @@
 //   update         bytes of weights, gradients and optimizer state that the process updates / memory
 //   bandwidth
 //
-// docs/scaling.md compares it with measured runs and with the paper's hours.
+// docs/scaling.md compares it with the paper's hours.
 #pragma once
 
 #include <string>
