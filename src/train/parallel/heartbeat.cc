@@ -31,12 +31,13 @@ struct Heartbeat::State {
 
   std::atomic<int64_t> rounds{0};  // completed
   std::atomic<bool> leaving{false};
-  std::atomic<bool> failed{false};  // this process published an error of its own: the verdict is no news
 
   std::mutex mutex;
   std::condition_variable changed;
   bool stopped = false;
   std::optional<std::string> verdict;
+  bool told = false;        // on_lost has returned
+  std::string own_message;  // what this process published: no news to itself
 
   struct Peer {
     int64_t beats = 0;
@@ -51,10 +52,18 @@ struct Heartbeat::State {
     std::unique_lock lock(mutex);
     return !changed.wait_for(lock, kRound, [&] { return stopped; });
   }
+  template <class F>
+  auto Locked(const F& body) {
+    std::lock_guard lock(mutex);
+    return body();
+  }
+  bool Lost() {
+    return Locked([&] { return verdict.has_value(); });
+  }
   void Conclude(const std::string& message) {
     {
       std::lock_guard lock(mutex);
-      if (verdict || stopped) return;
+      if (verdict || stopped || message == own_message) return;
       verdict = message;
     }
     changed.notify_all();
@@ -89,7 +98,7 @@ struct Heartbeat::State {
         if (store->check({kLostKey})) {
           const std::vector<uint8_t> message = store->get(kLostKey);
           Conclude({message.begin(), message.end()});
-          if (environment.rank != 0) return;
+          if (environment.rank != 0 && Lost()) return;
         }
         ++rounds;
       } while (SleepOneRound());
@@ -113,7 +122,11 @@ struct Heartbeat::State {
       const std::string message = *verdict;
       lock.unlock();
       for (int i = 0; environment.rank == 0 && i < kRoundsToRead; ++i) SleepOneRound();
-      if (on_lost && !failed) on_lost(message);
+      if (on_lost) on_lost(message);
+      lock.lock();
+      told = true;
+      lock.unlock();
+      changed.notify_all();
       return;
     }
   }
@@ -155,47 +168,52 @@ Result<std::unique_ptr<Heartbeat>> Heartbeat::Start(const ProcessEnvironment& en
 Heartbeat::~Heartbeat() {
   State& state = *state_;
   state.leaving = true;
-  const auto lost = [&] {
-    std::lock_guard lock(state.mutex);
-    return state.verdict.has_value();
-  };
-  if (state.failed && state.environment.rank == 0) {
-    for (int i = 0; i < kRoundsToRead; ++i) state.SleepOneRound();
-  } else if (!lost() && state.environment.rank == 0) {
-    // The beating thread watches meanwhile: whoever dies without a goodbye ends the waiting.
-    while (!lost()) {
-      try {
-        bool all = true;
-        for (int rank = 1; all && rank < state.environment.size; ++rank)
-          all = state.store->check({ByeKey(rank)});
-        if (all) break;
-      } catch (const std::exception&) {
-        break;
-      }
-      state.SleepOneRound();
-    }
-  } else if (!lost()) {
-    try {
-      state.store->set(ByeKey(state.environment.rank), Bytes("bye"));
-    } catch (const std::exception&) {  // rank 0 is gone already, which no longer matters
-    }
-  }
+  if (!state.Lost()) SayGoodbye();
+  if (state.Lost()) AwaitVerdict();
   state.Stop();
 }
 
-void Heartbeat::Publish(const std::string& message) {
-  state_->failed = true;
+void Heartbeat::SayGoodbye() {
+  State& state = *state_;
+  const bool failed = state.Locked([&] { return !state.own_message.empty(); });
   try {
-    state_->PublishOnce(fmt::format("process {} of {} ended: {}", state_->environment.rank,
-                                    state_->environment.size, message));
+    if (state.environment.rank != 0) {
+      state.store->set(ByeKey(state.environment.rank), Bytes("bye"));
+    } else if (failed) {
+      for (int i = 0; i < kRoundsToRead; ++i) state.SleepOneRound();
+    } else {
+      // The beating thread watches meanwhile: whoever dies without a goodbye ends the waiting.
+      const auto said = [&](int rank) { return state.store->check({ByeKey(rank)}); };
+      for (int rank = 1; rank < state.environment.size && !state.Lost();) {
+        said(rank) ? void(++rank) : void(state.SleepOneRound());
+      }
+    }
+  } catch (const std::exception&) {  // the store is gone, which no longer matters
+  }
+}
+
+void Heartbeat::Publish(const std::string& message) {
+  State& state = *state_;
+  if (state.Lost()) return;
+  const std::string line =
+      fmt::format("process {} of {} ended: {}", state.environment.rank, state.environment.size, message);
+  state.Locked([&] { return state.own_message = line; });
+  try {
+    state.PublishOnce(line);
   } catch (const std::exception&) {  // the store is gone: everybody ends anyway
   }
+}
+
+bool Heartbeat::broken() const {
+  return state_->Locked([&] { return state_->verdict.has_value() || !state_->own_message.empty(); });
 }
 
 std::optional<std::string> Heartbeat::AwaitVerdict() {
   std::unique_lock lock(state_->mutex);
   const std::chrono::seconds limit(state_->patience + 2 * kRoundsToRead);
-  state_->changed.wait_for(lock, limit, [&] { return state_->verdict.has_value(); });
+  if (state_->changed.wait_for(lock, limit, [&] { return state_->verdict.has_value(); })) {
+    state_->changed.wait(lock, [&] { return state_->told; });
+  }
   return state_->verdict;
 }
 

@@ -35,12 +35,16 @@ class Heartbeat {
   // Tells all other processes that this one ends with an error; the first message counts.
   void Publish(const std::string& message);
 
-  // Waits for the verdict that a failed collective calls for: who was lost. Nothing if within patience and a
-  // few rounds nobody is.
+  // Waits for the verdict that a failed collective calls for, who was lost, and until `on_lost` has been told
+  // and has returned. Nothing if within patience and a few rounds nobody is lost.
   std::optional<std::string> AwaitVerdict();
+
+  // Somebody is lost, or this process published an error: what communicates may wait for ever.
+  bool broken() const;
 
  private:
   struct State;
+  void SayGoodbye();
   explicit Heartbeat(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -136,8 +136,11 @@ ProcessGroup::ProcessGroup(ProcessEnvironment environment, std::unique_ptr<Conne
 
 ProcessGroup::~ProcessGroup() {
   if (!connection_) return;
+  const bool broken = connection_->heartbeat->broken();
   connection_->heartbeat.reset();  // goodbye
-  connection_->group.reset();
+  // Gloo's destructor waits for the operations that it has begun, also for those with a frozen process, and
+  // the store's for a message that such a process has half sent: what is broken stays until the program ends.
+  if (broken) static_cast<void>(connection_.release());
 }
 
 std::unique_ptr<ProcessGroup> ProcessGroup::Alone() {
