@@ -8,6 +8,8 @@
 #include "train/data/world_text.h"
 #include "train/prefetch.h"
 #include "train/tokenizer_training.h"
+#include "world/names.h"
+#include "world/objects.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -155,7 +157,7 @@ TEST(TokenBatch, LooksMoveWithTheirRounds) {
   ASSERT_EQ(batch.tokens, 16);
   ASSERT_EQ(batch.looks.size(), 2u);
   const auto rows = [&](int layer) {
-    const torch::Tensor& t = batch.looks.at(layer).rows;
+    const torch::Tensor& t = batch.looks.at(layer)[0].rows;
     return std::vector<int64_t>(t.data_ptr<int64_t>(), t.data_ptr<int64_t>() + t.numel());
   };
   EXPECT_EQ(rows(0), (std::vector<int64_t>{2, 4, 16 + 2}));
@@ -163,7 +165,7 @@ TEST(TokenBatch, LooksMoveWithTheirRounds) {
   torch::Tensor wanted = torch::zeros({2, 16});
   wanted[0][4] = 1;  // b's own word, behind a's round
   wanted[1][2] = 1;
-  EXPECT_TRUE(torch::equal(batch.looks.at(1).wanted, wanted));
+  EXPECT_TRUE(torch::equal(batch.looks.at(1)[0].wanted, wanted));
 }
 
 TEST(WorldText, WordsLookAtTheCellsThatHoldThem) {
@@ -188,6 +190,36 @@ TEST(WorldText, WordsLookAtTheCellsThatHoldThem) {
   expect(1, 0, 6, {0});     // what is not
   expect(2, 1, 7, {5, 6});  // where the answer begins
   expect(3, 2, 7, {2, 4});  // it will say what is shown
+}
+
+TEST(WorldText, PluralsDivideTheirAttentionAmongCentres) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldText text(TheWorld(), tokenizer, 4, 500, {});
+  const auto id = [&](const std::string& word) { return tokenizer.Encode(word).back(); };
+  // An object whose plural ends like no other word: this tokenizer does not know the world's words.
+  std::map<int, int> endings;
+  for (const world::ObjectInfo& object : world::Objects()) {
+    ++endings[id(std::string(object.name))];
+    ++endings[id(world::Plural(object))];
+  }
+  const auto object = std::find_if(world::Objects().begin(), world::Objects().end(), [&](const auto& other) {
+    return endings.at(id(world::Plural(other))) == 1;
+  });
+  ASSERT_NE(object, world::Objects().end());
+  const int single = id(std::string(object->name)), plural = id(world::Plural(*object)),
+            centre = id("centre");
+  TokenSample sample{
+      .ids = {1, 0, 0, 0, 0, plural, 2}, .supervised = {0, 0, 0, 0, 0, 0, 1}, .image_starts = {1}};
+  // Two centres in one place, none in another that it reaches into, one beside another thing's.
+  text.AddLooks({{single, centre, single, centre}, {single}, {2, centre}, {2, centre, single, centre}},
+                sample);
+  ASSERT_EQ(sample.looks.size(), 3u);
+  EXPECT_EQ(sample.looks[0].head(), 1);
+  EXPECT_EQ(sample.looks[0].wanted, (std::vector<int>{0, 1, 4}));
+  const std::vector<float> shares = {4.0f / 7, 2.0f / 7, 1.0f / 7};
+  EXPECT_EQ(sample.looks[0].shares, shares);
+  EXPECT_EQ(sample.looks[1].head(), 0);
+  EXPECT_EQ(sample.looks[1].wanted, (std::vector<int>{1, 2, 4}));
 }
 
 TEST(TowerTargets, OneShapeByHand) {

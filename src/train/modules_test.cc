@@ -146,8 +146,9 @@ TEST(Functional, LookLossIsTheShareOfAttentionOnTheWanted) {
   Looks looks{.head = 1,
               .rows = torch::tensor({int64_t{2}, int64_t{4}}),  // sequence 0, token 2; sequence 1, token 1
               .wanted = torch::tensor({{1.0f, 0.0f, 1.0f}, {1.0f, 0.0f, 0.0f}})};
+  const std::vector<Looks> all{looks};
   torch::Tensor loss;
-  const torch::Tensor mixed = Attention(qkv, shape, nullptr, &looks, &loss);
+  const torch::Tensor mixed = Attention(qkv, shape, nullptr, &all, &loss);
   EXPECT_TRUE(torch::equal(mixed, Attention(qkv, shape, nullptr)));
   // The same by hand: head 1's queries begin at kHeadDim, its keys kHeads * kHeadDim later.
   const auto share = [&](int64_t first, int64_t token, std::vector<int64_t> wanted) {
@@ -161,7 +162,17 @@ TEST(Functional, LookLossIsTheShareOfAttentionOnTheWanted) {
     }
     return on_wanted / total;
   };
-  EXPECT_NEAR(loss.item<double>(), -(std::log(share(0, 2, {0, 2})) + std::log(share(3, 1, {0}))) / 2, 1e-5);
+  const double there = -(std::log(share(0, 2, {0, 2})) + std::log(share(3, 1, {0}))) / 2;
+  EXPECT_NEAR(loss.item<double>(), there, 1e-5);
+  // Beside it one that says how the attention is to be divided; the loss is the mean of the two.
+  Looks divided{.head = 1,
+                .divided = true,
+                .rows = torch::tensor({int64_t{2}}),
+                .wanted = torch::tensor({{0.25f, 0.0f, 0.75f}})};
+  const std::vector<Looks> both{looks, divided};
+  Attention(qkv, shape, nullptr, &both, &loss);
+  const double apart = 0.25 * std::log(0.25 / share(0, 2, {0})) + 0.75 * std::log(0.75 / share(0, 2, {2}));
+  EXPECT_NEAR(loss.item<double>(), (there + apart) / 2, 1e-5);
 }
 
 TEST(Functional, Bfloat16ProductsStayCloseInAllThreeDirections) {

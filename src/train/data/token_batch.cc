@@ -87,24 +87,31 @@ void PlaceRounds(std::span<const TokenSample> samples, TokenBatch& batch) {
   }
 }
 
-std::map<int, Looks> PlaceLooks(std::span<const TokenSample> samples, int64_t tokens) {
-  std::map<int, std::pair<std::vector<int64_t>, std::vector<const TokenLook*>>> layers;
+std::map<int, std::vector<Looks>> PlaceLooks(std::span<const TokenSample> samples, int64_t tokens) {
+  // By layer and head.
+  std::map<std::pair<int, int>, std::pair<std::vector<int64_t>, std::vector<const TokenLook*>>> heads;
   for (size_t s = 0; s < samples.size(); ++s) {
     for (const TokenLook& look : samples[s].looks) {
-      auto& [rows, looks] = layers[look.layer];
+      auto& [rows, looks] = heads[{look.layer, look.head()}];
       rows.push_back(static_cast<int64_t>(s) * tokens + look.token);
       looks.push_back(&look);
     }
   }
-  std::map<int, Looks> result;
-  for (const auto& [layer, found] : layers) {
+  std::map<int, std::vector<Looks>> result;
+  for (const auto& [at, found] : heads) {
     const auto& [rows, looks] = found;
     torch::Tensor wanted = torch::zeros({static_cast<int64_t>(rows.size()), tokens});
     for (size_t r = 0; r < rows.size(); ++r) {
       float* row = wanted.data_ptr<float>() + static_cast<int64_t>(r) * tokens;
-      for (int token : looks[r]->wanted) row[token] = 1.0f;
+      const TokenLook& look = *looks[r];
+      for (size_t w = 0; w < look.wanted.size(); ++w) {
+        row[look.wanted[w]] = look.shares.empty() ? 1.0f : look.shares[w];
+      }
     }
-    result[layer] = {.head = 0, .rows = torch::tensor(rows, torch::kInt64), .wanted = wanted};
+    result[at.first].push_back({.head = at.second,
+                                .divided = !looks[0]->shares.empty(),
+                                .rows = torch::tensor(rows, torch::kInt64),
+                                .wanted = wanted});
   }
   return result;
 }

@@ -15,11 +15,13 @@
 
 namespace mobilevlm::train {
 
-// Which tokens the first head of a layer should look at from one token, known to whoever made the sample.
+// Which tokens one head of a layer should look at from one token, known to whoever made the sample.
 struct TokenLook {
   int layer = 0;
   int token = 0;
-  std::vector<int> wanted = {};  // tokens before it
+  std::vector<int> wanted = {};    // tokens before it
+  std::vector<float> shares = {};  // of the attention, one of each wanted token, 1 in all; none: in any way
+  int head() const { return shares.empty() ? 0 : 1; }
 };
 
 // One sequence with the pictures' places already opened: `visual` of them from each image start on, id 0
@@ -45,16 +47,16 @@ TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared);
 // Padded on the right with id 0; a causal decoder never looks there.
 struct TokenBatch {
   int64_t batch = 0;
-  int64_t tokens = 0;          // of the longest sample, rounded up to a multiple of 16
-  int64_t used = 0;            // ids of all samples, padding not counted
-  torch::Tensor ids;           // [batch * tokens], int64
-  torch::Tensor positions;     // [batch * tokens] places of the ids, int64, or undefined: their index
-  torch::Tensor mask;          // [batch, tokens, tokens] added to the scores, or undefined: causal
-  torch::Tensor image_rows;    // [visual tokens of all samples] rows that pictures take, int64
-  torch::Tensor source_rows;   // [supervised] the row before each supervised id: it predicts the id
-  torch::Tensor targets;       // [supervised] the ids
-  std::vector<int> samples;    // [supervised] which sample each belongs to
-  std::map<int, Looks> looks;  // of the layers that have any
+  int64_t tokens = 0;         // of the longest sample, rounded up to a multiple of 16
+  int64_t used = 0;           // ids of all samples, padding not counted
+  torch::Tensor ids;          // [batch * tokens], int64
+  torch::Tensor positions;    // [batch * tokens] places of the ids, int64, or undefined: their index
+  torch::Tensor mask;         // [batch, tokens, tokens] added to the scores, or undefined: causal
+  torch::Tensor image_rows;   // [visual tokens of all samples] rows that pictures take, int64
+  torch::Tensor source_rows;  // [supervised] the row before each supervised id: it predicts the id
+  torch::Tensor targets;      // [supervised] the ids
+  std::vector<int> samples;   // [supervised] which sample each belongs to
+  std::map<int, std::vector<Looks>> looks;  // of the layers that have any
 };
 TokenBatch Collate(std::span<const TokenSample> samples, int visual);
 

@@ -19,6 +19,9 @@ constexpr int kQuestionToPicture = 0;
 constexpr int kAnswerToQuestion = 1;
 constexpr int kAnswerToPicture = 2;
 
+// How many things BOS stands for where a head counts by dividing its attention.
+constexpr float kBosThings = 4;
+
 }  // namespace
 
 WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
@@ -28,14 +31,18 @@ WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int 
       visual_(visual),
       grid_(static_cast<int>(std::lround(std::sqrt(visual)))),
       context_(context),
-      kind_weights_(std::move(kind_weights)) {
+      kind_weights_(std::move(kind_weights)),
+      centre_(LastPiece("centre")) {
   MVLM_CHECK(grid_ * grid_ == visual, "{} visual tokens are no square", visual);
   const world::Vocabulary& words = world.vocabulary();
   for (const std::vector<std::string>* list : {&words.objects, &words.shapes, &words.colours}) {
     for (const std::string& word : *list) named_[LastPiece(word)] = cell_ids_[word] = LastPiece(word);
   }
   for (const world::ObjectInfo& object : world::Objects()) {
-    named_[LastPiece(world::Plural(object))] = LastPiece(std::string(object.name));
+    const int plural = LastPiece(world::Plural(object)), single = LastPiece(std::string(object.name));
+    objects_.insert(single);
+    named_[plural] = single;
+    if (plural != single) plurals_.insert(plural);
   }
 }
 
@@ -133,25 +140,47 @@ std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const 
   return cells;
 }
 
+TokenLook WorldText::Tally(const std::vector<std::vector<int>>& cells, int first, int token, int word) const {
+  TokenLook look{.layer = kQuestionToPicture, .token = token, .wanted = {0}, .shares = {kBosThings}};
+  float total = kBosThings;
+  for (int c = 0; c < visual_; ++c) {
+    const std::vector<int>& cell = cells[static_cast<size_t>(c)];
+    float things = 0;
+    for (size_t i = 1; i < cell.size(); ++i) things += cell[i - 1] == word && cell[i] == centre_ ? 1 : 0;
+    if (things == 0) continue;
+    look.wanted.push_back(first + c);
+    look.shares.push_back(things);
+    total += things;
+  }
+  for (float& share : look.shares) share /= total;
+  return look;
+}
+
 void WorldText::AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const {
-  const auto holding = [&](int word) {  // places of the picture
+  const int first = sample.image_starts[0], it = LastPiece("it");
+  const auto places_of = [&](int token) {  // of the picture, that hold what the token names
+    const auto named = named_.find(token);
     std::vector<int> places;
+    if (named == named_.end() && token != it) return places;
+    const auto meant = [&](int word) {
+      return token == it ? objects_.contains(word) : word == named->second;
+    };
     for (int c = 0; c < visual_; ++c) {
       const std::vector<int>& cell = cells[static_cast<size_t>(c)];
-      if (std::find(cell.begin(), cell.end(), word) != cell.end())
-        places.push_back(sample.image_starts[0] + c);
+      if (std::any_of(cell.begin(), cell.end(), meant)) places.push_back(first + c);
     }
     return places;
   };
   std::vector<int> found;  // words of this question that name something a cell can hold
-  for (int t = sample.image_starts[0] + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
-    const auto named = named_.find(sample.ids[static_cast<size_t>(t)]);
-    std::vector<int> places = named == named_.end() ? std::vector<int>{} : holding(named->second);
+  for (int t = first + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
+    const int id = sample.ids[static_cast<size_t>(t)];
+    std::vector<int> places = places_of(id);
     if (sample.supervised[static_cast<size_t>(t)]) {
       if (!found.empty()) sample.looks.push_back({kAnswerToQuestion, t - 1, std::move(found)});
       found.clear();
       if (!places.empty()) sample.looks.push_back({kAnswerToPicture, t - 1, std::move(places)});
-    } else if (named != named_.end()) {
+    } else if (named_.contains(id) || !places.empty()) {
+      if (plurals_.contains(id)) sample.looks.push_back(Tally(cells, first, t, named_.at(id)));
       if (places.empty()) places.push_back(0);
       sample.looks.push_back({kQuestionToPicture, t, std::move(places)});
       found.push_back(t);

@@ -82,8 +82,20 @@ RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base) {
   return {both.cos().to(torch::kFloat32), both.sin().to(torch::kFloat32)};
 }
 
+namespace {
+
+// found: [rows, tokens], shares of attention.
+torch::Tensor LookLoss(const torch::Tensor& found, const Looks& look) {
+  constexpr double kLeast = 1e-6;  // keeps the logarithms finite
+  if (!look.divided) return found.mul(look.wanted).sum(1).clamp_min(kLeast).log().mean().neg();
+  const torch::Tensor ratio = look.wanted.clamp_min(kLeast).log() - found.clamp_min(kLeast).log();
+  return look.wanted.mul(ratio).sum(1).mean();
+}
+
+}  // namespace
+
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
-                        const Looks* looks, torch::Tensor* look_loss) {
+                        const std::vector<Looks>* looks, torch::Tensor* look_loss) {
   const int64_t head_dim = qkv.size(1) / 3 / shape.heads;
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   const auto [q, k, v] = SplitHeads(qkv, shape.batch, shape.heads, scale, rope ? rope->cos : torch::Tensor(),
@@ -103,14 +115,15 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
   }
   const torch::Tensor shares = torch::softmax(scores, -1);
   if (looks != nullptr) {
-    constexpr double kLeast = 1e-6;  // keeps the logarithm finite
-    const torch::Tensor on_wanted = shares.view({shape.batch, shape.heads, shape.tokens, shape.tokens})
-                                        .select(1, looks->head)
-                                        .reshape({shape.batch * shape.tokens, shape.tokens})
-                                        .index_select(0, looks->rows)
-                                        .mul(looks->wanted)
-                                        .sum(1);
-    *look_loss = on_wanted.clamp_min(kLeast).log().mean().neg();
+    std::vector<torch::Tensor> losses;
+    for (const Looks& look : *looks) {
+      const torch::Tensor found = shares.view({shape.batch, shape.heads, shape.tokens, shape.tokens})
+                                      .select(1, look.head)
+                                      .reshape({shape.batch * shape.tokens, shape.tokens})
+                                      .index_select(0, look.rows);
+      losses.push_back(LookLoss(found, look));
+    }
+    *look_loss = torch::stack(losses).mean();
   }
   const torch::Tensor mixed = torch::bmm(shares, v);  // [batch * heads, tokens, head_dim]
   return MergeHeads(mixed, shape.batch, shape.heads);

@@ -29,12 +29,14 @@ struct RopeTables {
 // Where one head of a layer should look: rows of the batch and, for each, the tokens of its sequence.
 struct Looks {
   int64_t head = 0;
+  bool divided = false;  // exactly as `wanted` says, not only there
   torch::Tensor rows;    // [rows] of batch * tokens, int64
-  torch::Tensor wanted;  // [rows, tokens], 1 at the tokens to look at, else 0
+  torch::Tensor wanted;  // [rows, tokens], 1 at the tokens to look at, else 0; divided: shares, 1 in all
 };
-// With `looks`, `look_loss` becomes the mean of -log of the share of attention that falls on the wanted.
+// With `looks`, `look_loss` becomes the mean over them and their rows of -log of the share of attention that
+// falls on the wanted tokens; of divided ones, of the Kullback-Leibler divergence from `wanted`.
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
-                        const Looks* looks = nullptr, torch::Tensor* look_loss = nullptr);
+                        const std::vector<Looks>* looks = nullptr, torch::Tensor* look_loss = nullptr);
 
 // LLaMA's rotary tables, half-split layout (transformers: LlamaRotaryEmbedding).
 RopeTables MakeRopeTables(int64_t tokens, int64_t head_dim, double base);

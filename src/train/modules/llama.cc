@@ -49,7 +49,7 @@ torch::Tensor LlamaAttentionImpl::QueriesKeysValues(const torch::Tensor& x) {
 }
 
 torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequences& sequences,
-                                          const Looks* looks, torch::Tensor* look_loss) {
+                                          const std::vector<Looks>* looks, torch::Tensor* look_loss) {
   const AttentionShape shape{.batch = sequences.batch,
                              .tokens = x.size(0) / sequences.batch,
                              .heads = heads_,
@@ -74,8 +74,8 @@ LlamaBlockImpl::LlamaBlockImpl(const LlmConfig& config, const MatrixOptions& mat
       post_attention_layernorm_(
           register_module("post_attention_layernorm", RmsNorm(config.hidden, config.rms_eps))) {}
 
-torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks,
-                                      torch::Tensor* look_loss) {
+torch::Tensor LlamaBlockImpl::forward(const torch::Tensor& x, const Sequences& sequences,
+                                      const std::vector<Looks>* looks, torch::Tensor* look_loss) {
   const torch::Tensor attended =
       x + self_attn_->forward(input_layernorm_->forward(x), sequences, looks, look_loss);
   return attended + mlp_->forward(post_attention_layernorm_->forward(attended));

@@ -33,8 +33,8 @@ TORCH_MODULE(RmsNorm);
 class LlamaAttentionImpl : public torch::nn::Module {
  public:
   LlamaAttentionImpl(const LlmConfig& config, const MatrixOptions& matrices);
-  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
-                        torch::Tensor* look_loss = nullptr);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences,
+                        const std::vector<Looks>* looks = nullptr, torch::Tensor* look_loss = nullptr);
 
  private:
   torch::Tensor QueriesKeysValues(const torch::Tensor& x);  // [rows, 3 * heads * head_dim]
@@ -59,8 +59,8 @@ TORCH_MODULE(LlamaMlp);
 class LlamaBlockImpl : public torch::nn::Module {
  public:
   LlamaBlockImpl(const LlmConfig& config, const MatrixOptions& matrices);
-  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences, const Looks* looks = nullptr,
-                        torch::Tensor* look_loss = nullptr);
+  torch::Tensor forward(const torch::Tensor& x, const Sequences& sequences,
+                        const std::vector<Looks>* looks = nullptr, torch::Tensor* look_loss = nullptr);
 
  private:
   LlamaAttention self_attn_;

@@ -95,7 +95,7 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
 }
 
 torch::Tensor MobileVlmImpl::RunBlock(LlamaBlockImpl& block, const torch::Tensor& x,
-                                      const Sequences& sequences, const Looks* looks,
+                                      const Sequences& sequences, const std::vector<Looks>* looks,
                                       torch::Tensor* look_loss) {
   if (!config_.gradient_checkpointing || looks != nullptr)
     return block.forward(x, sequences, looks, look_loss);

@@ -66,7 +66,7 @@ class MobileVlmImpl : public torch::nn::Module {
 
  private:
   torch::Tensor RunBlock(LlamaBlockImpl& block, const torch::Tensor& x, const Sequences& sequences,
-                         const Looks* looks, torch::Tensor* look_loss);
+                         const std::vector<Looks>* looks, torch::Tensor* look_loss);
   // Of forward and backward, as they are carried out: padding and masked pairs included.
   double StepOperations(const MicroBatch& batch) const;
 
