@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "train/data/scene_mix.h"
 #include "train/export_hf.h"
 #include "train/loop.h"
 #include "train/parallel/process_group.h"
@@ -121,6 +122,7 @@ Result<MiniPlan> MiniPlan::Read(const std::vector<std::string>& overrides, bool 
     MVLM_ASSIGN(const std::string path, FindRecipe("mini-" + stage));
     MVLM_ASSIGN(plan.recipes[stage], ReadRecipe(path, own));
     MVLM_TRY(CheckKindWeights(plan.recipes[stage].mini.kind_weights));
+    MVLM_TRY(SceneMix::Check(plan.recipes[stage].mini.scene_shares));
     MVLM_TRY(MiniConfig::Of(plan.recipes[stage]).Check());
   }
   return plan;

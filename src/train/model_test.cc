@@ -7,6 +7,7 @@
 #include "checkpoint/hf_directory.h"
 #include "train/adapter.h"
 #include "train/checkpoint.h"
+#include "train/data/picture_features.h"
 #include "train/modules/functional.h"
 #include "train/optim.h"
 #include "train/recipe/read_recipe.h"
@@ -235,12 +236,39 @@ TEST(Lora, NarrowFrozenWeightsStayCloseToTheirValues) {
   EXPECT_GT(error.max().item<double>(), 0);
 }
 
-// Without dropout: its masks are numbered within the process, so two models never draw the same.
+TEST(PictureFeatures, AreKeptInHalfPrecisionForOneTower) {
+  const TemporaryDirectory directory;
+  const StartModel start = Load(Shipped("pretrain"));
+  MobileVlm model = start.model;
+  const int64_t side = start.config.image.image_size;
+  torch::manual_seed(3);
+  const torch::NoGradGuard no_gradients;
+  const torch::Tensor exact = model->tower()->forward(torch::randn({2, 3, side, side}));
+  const torch::Tensor rounded = exact.to(torch::kHalf).to(torch::kFloat32);
+  ASSERT_FALSE(torch::equal(exact, rounded));
+  const std::vector<Hash128> keys{{1, 2}, {3, 4}};
+  const auto open = [&] {
+    auto features = PictureFeatures::Open(directory.path(), model->tower(), start.config.image);
+    MVLM_CHECK(features.has_value(), "{}", features.error().message);
+    return std::move(*features);
+  };
+  {
+    PictureFeatures features = open();
+    EXPECT_FALSE(features.Find(keys).defined());
+    EXPECT_TRUE(torch::equal(features.Keep(keys, exact), rounded));
+    EXPECT_FALSE(features.Find({keys[0], {5, 6}}).defined()) << "one of them is not there";
+  }
+  EXPECT_TRUE(torch::equal(open().Find({keys[1]}), rounded.slice(0, 1, 2)));
+  model->tower()->parameters()[0].add_(0.5);
+  EXPECT_FALSE(open().Find(keys).defined()) << "another tower";
+}
+
+// With dropout: a segment that is computed again draws the same masks.
 TEST(Recomputed, GivesTheSameGradientsToTheBit) {
   const auto gradients = [](bool recomputed) {
     Recipe recipe = Shipped("lora", {"lora.rank=4"});
     recipe.model.gradient_checkpointing = recomputed;
-    recipe.lora.dropout = 0;
+    EXPECT_GT(recipe.lora.dropout, 0);
     torch::manual_seed(6);  // of the factors A
     const StartModel start = Load(recipe);
     MobileVlm model = start.model;

@@ -170,6 +170,8 @@ TEST(Mini, RefusesWhatMeansNothing) {
   };
   EXPECT_NE(error("mini.kind_weights={ smell = 2 }").find("'smell'"), std::string::npos);
   EXPECT_NE(error("mini.kind_weights={ count = -1 }").find("mini.kind_weights"), std::string::npos);
+  EXPECT_NE(error("mini.scene_shares={ smell = 0.1 }").find("'smell'"), std::string::npos);
+  EXPECT_NE(error("mini.scene_shares={ count = 0.7, fact = 0.5 }").find("found 1.2"), std::string::npos);
   EXPECT_NE(error("mini.heads=3").find("heads"), std::string::npos);  // do not divide
   EXPECT_NE(error("tree:schedule.steps=2").find("no stage 'tree'"), std::string::npos);
   EXPECT_EQ(error("tower:schedule.steps=2"), "");

@@ -211,9 +211,10 @@ TEST(TorchAndEngine, OwnPicturesToALoraThatTheEngineRuns) {
   const auto recipe = train::ReadRecipe(
       kSource + "/configs/lora.toml",
       {"model.start=" + at("base"), "model.frozen_weights=float32",
-       "data.annotations=" + at("data/annotations.json"), "data.images=" + at("data"), "lora.rank=8",
-       "lora.alpha=16", "optimizer.learning_rate=2e-3", "schedule.batch=8", "schedule.micro_batch=4",
-       "schedule.epochs=4", "run.log_every=1", "run.validation_samples=4", "run.samples=2", "run.seed=5"});
+       "data.annotations=" + at("data/annotations.json"), "data.images=" + at("data"),
+       "data.feature_cache=" + at("features"), "lora.rank=8", "lora.alpha=16", "optimizer.learning_rate=2e-3",
+       "schedule.batch=8", "schedule.micro_batch=4", "schedule.epochs=4", "run.log_every=1",
+       "run.validation_samples=4", "run.samples=2", "run.seed=5"});
   ASSERT_TRUE(recipe.has_value()) << recipe.error().message;
   const Status trained = train::RunRecipe(*recipe, at("run"), {});
   ASSERT_TRUE(trained.has_value()) << trained.error().message;
@@ -222,6 +223,7 @@ TEST(TorchAndEngine, OwnPicturesToALoraThatTheEngineRuns) {
   ASSERT_GE(log->size(), 16u);
   EXPECT_LT(log->back()["loss"].get<double>(), 0.9 * log->front()["loss"].get<double>());
   EXPECT_TRUE(log->back().contains("validation"));
+  EXPECT_FALSE(fs::is_empty(at("features"))) << "the tower's features were to be kept";
 
   const auto converted = ConvertHfDirectory({.hf_dir = at("run/lora/latest"),
                                              .out_dir = at("gguf"),

@@ -121,6 +121,13 @@ MicroBatch AnnotatedBatches::Collated(const std::vector<PreparedSample>& samples
   }
   batch.text = Collate(tokens, sequence_.visual);
   if (pictures == 0) return batch;
+  if (features_ != nullptr) {
+    for (const PreparedSample& sample : samples) {
+      for (const Image& picture : sample.pictures) batch.keys.push_back(data::FeatureKey(picture));
+    }
+    batch.features = features_->Find(batch.keys);
+    if (batch.features.defined()) return batch;
+  }
   const int64_t side = image_.image_size, elements = 3 * side * side;
   batch.pixels = torch::empty({pictures, 3, side, side});
   float* out = batch.pixels.data_ptr<float>();

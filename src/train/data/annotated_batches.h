@@ -20,6 +20,7 @@
 #include "image/preprocess.h"
 #include "schema/read_config.h"
 #include "text/tokenizer.h"
+#include "train/data/picture_features.h"
 #include "train/data/token_batch.h"
 #include "train/recipe/recipe.h"
 
@@ -50,7 +51,10 @@ class AnnotatedBatches {
   std::vector<PreparedSample> Examples(size_t most) const;
   size_t held_back() const { return held_back_.size(); }
 
+  // With features of the pictures where all are kept, else with pixels, and keys to keep them by.
   MicroBatch Collated(const std::vector<PreparedSample>& samples) const;
+  // Looks pictures up there from now on; null: never. Before the first batch.
+  void UseFeatures(const PictureFeatures* features) { features_ = features; }
 
   // What Step's answers depend on besides the recipe's numbers.
   std::string Fingerprint() const { return dataset_->Fingerprint(); }
@@ -64,6 +68,7 @@ class AnnotatedBatches {
 
   std::unique_ptr<data::Dataset> dataset_;
   const Tokenizer* tokenizer_ = nullptr;
+  const PictureFeatures* features_ = nullptr;
   data::SequenceOptions sequence_;
   ImageConfig image_;
   ImageMode mode_ = ImageMode::kPad;

@@ -18,7 +18,7 @@ void Mix(uint64_t& hash, const void* data, size_t size) {
   for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 0x100000001B3ull;
 }
 
-Status WriteFeatures(const std::string& path, const world::World& world, const ImageConfig& image,
+Status WriteFeatures(const std::string& path, const SceneMix& mix, const ImageConfig& image,
                      ClipVisionTower& tower, int64_t scenes, DataParallel& parallel, StopSignal& stop) {
   MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   const auto start = std::chrono::steady_clock::now();
@@ -26,10 +26,10 @@ Status WriteFeatures(const std::string& path, const world::World& world, const I
     if (stop.Requested()) return Fail("stopped while encoding pictures; the same command starts over");
     std::vector<world::Scene> block;
     for (int64_t i = first; i < std::min(first + kBlock, scenes); ++i) {
-      block.push_back(world.MakeScene(world::Split::kTrain, static_cast<uint64_t>(i)));
+      block.push_back(mix.Make(static_cast<uint64_t>(i)));
     }
     const torch::Tensor half =
-        EncodeScenes(world, image, tower, block, parallel).to(torch::kHalf).contiguous();
+        EncodeScenes(mix.world(), image, tower, block, parallel).to(torch::kHalf).contiguous();
     MVLM_TRY(file.Write(half.data_ptr(), half.nbytes()));
     const int64_t done = first + half.size(0);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -81,15 +81,18 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower) {
   return tower->forward(pixels);
 }
 
-Result<FeatureCache> FeatureCache::Open(const std::string& directory, const world::World& world,
+Result<FeatureCache> FeatureCache::Open(const std::string& directory, const SceneMix& mix,
                                         const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                         DataParallel& parallel, StopSignal& stop) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) return Fail("{}: cannot create the directory: {}", directory, error.message());
-  const std::string path = fmt::format("{}/train-{}-{:016x}.f16", directory, scenes, HashModule(*tower));
+  uint64_t hash = HashModule(*tower);
+  const std::string name = mix.Name();
+  Mix(hash, name.data(), name.size());
+  const std::string path = fmt::format("{}/train-{}-{:016x}.f16", directory, scenes, hash);
   if (!std::filesystem::exists(path)) {
-    MVLM_TRY(WriteFeatures(path, world, image, tower, scenes, parallel, stop));
+    MVLM_TRY(WriteFeatures(path, mix, image, tower, scenes, parallel, stop));
   }
   MVLM_ASSIGN(MappedFile file, MappedFile::Open(path));
   const VisionConfig& config = tower->config();

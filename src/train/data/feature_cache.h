@@ -1,6 +1,6 @@
 // The frozen tower's features of many scenes, computed once: half precision in a file, mapped.
 //
-// The file's name carries a hash of the tower's weights, the split and the range, so stale features are
+// The file's name carries a hash of the tower's weights and the mix, and the range, so stale features are
 // never used. Layout: [scenes, patches, hidden] IEEE halves, nothing else.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "base/mapped_file.h"
 #include "base/result.h"
+#include "train/data/scene_mix.h"
 #include "train/mini_config.h"
 #include "train/modules/clip.h"
 #include "train/parallel/data_parallel.h"
@@ -30,9 +31,9 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower);
 
 class FeatureCache {
  public:
-  // Opens the file in `directory` or computes it for training scenes [0, scenes). Stopping by signal is an
-  // Error.
-  static Result<FeatureCache> Open(const std::string& directory, const world::World& world,
+  // Opens the file in `directory` or computes it for training scenes [0, scenes) of the mix. Stopping by
+  // signal is an Error.
+  static Result<FeatureCache> Open(const std::string& directory, const SceneMix& mix,
                                    const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                    DataParallel& parallel, StopSignal& stop);
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/content_hash.h"
 #include "base/result.h"
 #include "prompt/assemble.h"
 #include "train/modules/functional.h"
@@ -65,6 +66,7 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual);
 struct MicroBatch {
   TokenBatch text;
   torch::Tensor pixels;        // [pictures, 3, side, side] for a tower to make features of, or undefined
+  std::vector<Hash128> keys;   // of the pixels' pictures, if their features are kept (picture_features.h)
   torch::Tensor features;      // [pictures, patches, vision hidden], or undefined
   torch::Tensor cell_ids;      // [words of all cells], int64, or undefined
   torch::Tensor cell_offsets;  // [batch * visual] first word of each cell, int64

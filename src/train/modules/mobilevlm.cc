@@ -54,6 +54,8 @@ MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
   if (config.projector) {
     projector_ = model->register_module("mm_projector", MakeProjector(*config.projector));
   }
+  uint64_t number = 0;
+  for (auto& [name, projection] : projections()) projection->Number(number++);
 }
 
 torch::Tensor MobileVlmImpl::Visual(const MicroBatch& batch) {
@@ -110,7 +112,7 @@ torch::Tensor MobileVlmImpl::RunBlock(LlamaBlockImpl& block, const torch::Tensor
 
 std::vector<std::pair<std::string, Projection>> MobileVlmImpl::projections() const {
   std::vector<std::pair<std::string, Projection>> found;
-  for (const auto& item : named_modules()) {
+  for (const auto& item : named_modules({}, /*include_self=*/false)) {
     if (auto projection = std::dynamic_pointer_cast<ProjectionImpl>(item.value())) {
       found.emplace_back(item.key(), Projection(projection));
     }

@@ -2,7 +2,6 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <atomic>
 #include <cmath>
 #include <utility>
 
@@ -16,11 +15,6 @@ namespace {
 constexpr int64_t kQ8Block = 32;
 
 thread_local std::optional<uint64_t> dropout_seed;
-
-uint64_t NextId() {
-  static std::atomic<uint64_t> next{0};
-  return next++;
-}
 
 torch::Dtype KeptType(WeightType type) {
   return type == WeightType::kBFloat16 ? torch::kBFloat16 : torch::kFloat32;
@@ -56,7 +50,7 @@ torch::Tensor AddParameter(torch::nn::Module& root, const std::string& path, tor
 }
 
 ProjectionImpl::ProjectionImpl(int64_t in, int64_t out, const MatrixOptions& options)
-    : in_(in), out_(out), lora_(options.lora), id_(NextId()) {
+    : in_(in), out_(out), lora_(options.lora) {
   const torch::NoGradGuard no_gradients;
   MVLM_CHECK(options.still || (lora_.rank == 0 && options.type != WeightType::kQ8_0),
              "a matrix that is trained has no factors and is not Q8_0");
@@ -98,7 +92,7 @@ torch::Tensor ProjectionImpl::Weight() const {
 torch::Tensor ProjectionImpl::LoraDelta(const torch::Tensor& x) const {
   torch::Tensor input = x;
   if (dropout_seed && lora_.dropout > 0) {
-    Random mixer = Random::Stream(*dropout_seed, id_);
+    Random mixer = Random::Stream(*dropout_seed, number_);
     at::Generator generator = at::detail::createCPUGenerator(mixer.Next());
     const double keep = 1.0 - lora_.dropout;
     input = x * torch::empty(x.sizes()).bernoulli_(keep, generator).div_(keep);

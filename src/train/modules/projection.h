@@ -43,6 +43,8 @@ class ProjectionImpl : public torch::nn::Module {
     return !a_.defined() && weight_.defined() && weight_.scalar_type() == torch::kFloat32;
   }
   bool has_lora() const { return a_.defined(); }
+  // Of this matrix in its model: names its dropout masks, so every matrix has its own.
+  void Number(uint64_t number) { number_ = number; }
 
   torch::Tensor forward(const torch::Tensor& x);  // [rows, in] -> [rows, out]
 
@@ -51,7 +53,7 @@ class ProjectionImpl : public torch::nn::Module {
 
   int64_t in_, out_;
   LoraOptions lora_;
-  uint64_t id_;           // of this matrix within the process: names its dropout masks
+  uint64_t number_ = 0;
   torch::Tensor weight_;  // [out, in], undefined if Q8_0
   torch::Tensor quants_;  // Q8_0: [out, in / 32, 32] int8
   torch::Tensor scales_;  // Q8_0: [out, in / 32, 1] half

@@ -96,7 +96,8 @@ void AddMini(std::vector<Field>& fields, Recipe::Mini& mini) {
          Field{"mini.caption_share", &mini.caption_share, 0, 1},
          Field{"mini.cell_loss", &mini.cell_loss, 0, kMany},
          Field{"mini.look_loss", &mini.look_loss, 0, kMany},
-         Field{"mini.kind_weights", &mini.kind_weights, 0, kMany});
+         Field{"mini.kind_weights", &mini.kind_weights, 0, kMany},
+         Field{"mini.scene_shares", &mini.scene_shares, 0, 1});
 }
 
 Status CheckNumber(const Field& field, double value) {

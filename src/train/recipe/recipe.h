@@ -98,6 +98,7 @@ struct Recipe {
     double cell_loss = 1;                        // of align: weight of the distance to the cells' words
     double look_loss = 0.5;                      // of language and multitask: weight of where attention looks
     std::map<std::string, double> kind_weights;  // how often a kind is asked; absent: 1
+    std::map<std::string, double> scene_shares;  // of the scenes, those made for a kind; absent: 0
   } mini;
 
   // Warm-up steps of a run of `steps` steps.

@@ -72,6 +72,7 @@ class FinetuneRun {
     MVLM_ASSIGN(AnnotatedBatches batches,
                 AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest));
     batches_ = std::make_unique<AnnotatedBatches>(std::move(batches));
+    MVLM_TRY(OpenFeatures());
     if (recipe_.schedule.steps == 0) {
       recipe_.schedule.steps = recipe_.schedule.epochs * batches_->steps_per_epoch();
     }
@@ -99,6 +100,15 @@ class FinetuneRun {
     return parallel;
   }
 
+  Status OpenFeatures() {
+    if (recipe_.data.feature_cache.empty() || !start_.config.multimodal) return {};
+    MVLM_ASSIGN(PictureFeatures features, PictureFeatures::Open(recipe_.data.feature_cache,
+                                                                start_.model->tower(), start_.config.image));
+    features_ = std::make_unique<PictureFeatures>(std::move(features));
+    batches_->UseFeatures(features_.get());
+    return {};
+  }
+
   void StartLoading(int64_t first) {
     const int loaders = static_cast<int>(recipe_.data.loaders);
     steps_ = std::make_unique<Prefetcher<std::vector<MicroBatch>>>(
@@ -112,6 +122,7 @@ class FinetuneRun {
     if (!batch.pixels.defined() || batch.features.defined()) return;
     const torch::NoGradGuard no_gradients;
     batch.features = start_.model->tower()->forward(batch.pixels);
+    if (features_) batch.features = features_->Keep(batch.keys, batch.features);
     batch.pixels.reset();
   }
 
@@ -179,6 +190,7 @@ class FinetuneRun {
   const bool large_;
   DataParallel parallel_;
   Optimizer optimizer_;
+  std::unique_ptr<PictureFeatures> features_;
   std::unique_ptr<AnnotatedBatches> batches_;
   std::unique_ptr<Prefetcher<std::vector<MicroBatch>>> steps_;
   std::vector<PreparedSample> examples_;

@@ -1,5 +1,6 @@
 #include "train/stages/language.h"
 
+#include "train/data/scene_mix.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
 
@@ -16,6 +17,7 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
   MobileVlm model(sizes);
   Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());
+  const SceneMix scenes(world, options.mini().scene_shares);
   const int visual = config.projector().tokens();
   const WorldText text(world, tokenizer, visual, config.llm.context, options.mini().kind_weights);
 
@@ -29,7 +31,7 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
     for (int64_t i = 0; i < options.schedule().batch; ++i) {
       const uint64_t index = static_cast<uint64_t>(step * options.schedule().batch + i);
       Random random = Random::Stream(options.seed(), index);
-      const world::Scene scene = world.MakeScene(world::Split::kTrain, index);
+      const world::Scene scene = scenes.Make(index);
       TextItem item;
       item.sample = random.Chance(mini.caption_share)
                         ? text.Caption(scene)

@@ -19,7 +19,7 @@ struct Pictures {
   torch::Tensor blank;                  // [1, patches, hidden]
 };
 
-Status Prepare(const world::World& world, const MiniConfig& config, const StageOptions& options,
+Status Prepare(const SceneMix& scenes, const MiniConfig& config, const StageOptions& options,
                const WorldText& text, DataParallel& parallel, StopSignal& stop, Pictures& pictures) {
   pictures.tower = ClipVisionTower(config.vision);
   {
@@ -28,7 +28,7 @@ Status Prepare(const world::World& world, const MiniConfig& config, const StageO
     if (!loaded) return Context(loaded.error(), "{}", weights.file.path());
   }
   const auto open = [&] {
-    return FeatureCache::Open(options.directory + "/features", world, config.image, pictures.tower,
+    return FeatureCache::Open(options.directory + "/features", scenes, config.image, pictures.tower,
                               options.mini().scenes, parallel, stop);
   };
   const auto compute_missing = [&]() -> Status {
@@ -37,10 +37,11 @@ Status Prepare(const world::World& world, const MiniConfig& config, const StageO
   };
   MVLM_TRY(parallel.processes().OncePerMachine(compute_missing));
   MVLM_ASSIGN(pictures.cache, open());
-  pictures.validation = MakeValidationSet(world, text, options.mini().questions_per_kind, options.seed());
+  pictures.validation =
+      MakeValidationSet(scenes.world(), text, options.mini().questions_per_kind, options.seed());
   for (const ValidationSet::Kind& kind : pictures.validation.kinds) {
     pictures.features.push_back(
-        EncodeScenes(world, config.image, pictures.tower, kind.scenes, parallel).to(torch::kHalf));
+        EncodeScenes(scenes.world(), config.image, pictures.tower, kind.scenes, parallel).to(torch::kHalf));
   }
   pictures.blank = EncodeBlank(config.image, pictures.tower);
   return {};
@@ -118,8 +119,9 @@ Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokeniz
   Optimizer optimizer(MakeGroups(*model, adam), AdamOptions::Of(adam), parallel.processes(),
                       parallel.sharing());
 
+  const SceneMix scenes(world, options.mini().scene_shares);
   Pictures pictures;
-  MVLM_TRY(Prepare(world, config, options, text, parallel, stop, pictures));
+  MVLM_TRY(Prepare(scenes, config, options, text, parallel, stop, pictures));
   TextStage stage;
   stage.visual = text.visual();
   stage.items = [&](int64_t step) {
@@ -129,7 +131,7 @@ Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokeniz
           Random::Stream(options.seed(), static_cast<uint64_t>(step * options.schedule().batch + i));
       TextItem item;
       item.scene = static_cast<int64_t>(random.Below(static_cast<uint64_t>(pictures.cache->scenes())));
-      const world::Scene scene = world.MakeScene(world::Split::kTrain, static_cast<uint64_t>(item.scene));
+      const world::Scene scene = scenes.Make(static_cast<uint64_t>(item.scene));
       item.sample = plan.make(scene, random);
       if (plan.aligns) item.cells = text.Cells(scene);
       result.push_back(std::move(item));
@@ -137,9 +139,9 @@ Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokeniz
     return result;
   };
   stage.fill = [&](std::span<const TextItem> part, MicroBatch& batch) {
-    std::vector<int64_t> scenes;
-    for (const TextItem& item : part) scenes.push_back(item.scene);
-    batch.features = pictures.cache->Gather(scenes);
+    std::vector<int64_t> numbers;
+    for (const TextItem& item : part) numbers.push_back(item.scene);
+    batch.features = pictures.cache->Gather(numbers);
     if (plan.aligns) FillCells(part, batch);
   };
   stage.validate = [&] { return Validate(model, pictures, text.visual(), parallel); };
