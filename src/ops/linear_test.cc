@@ -70,9 +70,9 @@ TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
 // Matrices that may be split: x keeps 16 bits where a table splits it, all of them where none does.
 TEST_P(LinearTest, SplitMatchesDoubleOnAwkwardSizes) {
   for (const DType type : {DType::kF16, DType::kBF16}) {
-    for (const size_t in : {1u, 33u, 255u, 256u, 588u, 1030u}) {
-      for (const size_t out : {1u, 15u, 16u, 17u, 33u, 100u, 300u}) {
-        for (const size_t tokens : {1u, 16u, 17u, 32u, 49u}) {
+    for (const size_t in : {33u, 588u, 1030u}) {
+      for (const size_t out : {1u, 17u, 100u, 300u}) {
+        for (const size_t tokens : {1u, 17u, 49u}) {
           TestWeights w = RandomWeights(type, out, in, in + out);
           w.view.may_split = true;
           const std::vector<float> bias = RandomFloats(out, 3);
