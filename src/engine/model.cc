@@ -75,6 +75,12 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
   });
 }
 
+// The system maps 64 KiB around each page that is read, so reading a norm maps its neighbours, packed
+// matrices that had been given back, once more. What is needed later is mapped again then.
+void ReleaseFile(const GgufFile& file) {
+  for (const GgufTensor& tensor : file.tensors()) file.ReleasePages(tensor);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& options) {
@@ -91,6 +97,8 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   const PackScales scales = options.float_activations ? PackScales::kAsStored : PackScales::kLongBlocks;
   MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, &pool, scales));
   MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector, &pool));
+  ReleaseFile(model->text_file);
+  ReleaseFile(model->mmproj_file);
   model->rope = RopeTable(model->context, static_cast<size_t>(model->llm.head_dim), model->llm.rope_base);
   return model;
 }

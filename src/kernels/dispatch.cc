@@ -29,13 +29,14 @@ bool HasF16c() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 
-// Linux lets a process use the tile registers, 8 KiB per thread, only after it has asked.
-bool HasAmxInt8() {
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
+// Every CPU with AMX has both kinds of it and AVX-512 BF16; a hypervisor may hide some. Linux lets a process
+// use the tile registers, 8 KiB per thread, only after it has asked.
+bool HasAmx() {
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25, kAll = kBf16 | kTile | kInt8;
+  constexpr unsigned kAvx512Bf16 = 1u << 5;
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & (kTile | kInt8)) != (kTile | kInt8)) {
-    return false;
-  }
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kAll) != kAll) return false;
+  if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) == 0 || (eax & kAvx512Bf16) == 0) return false;
 #if defined(__linux__)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -56,7 +57,7 @@ std::vector<Candidate> Candidates() {
   all.push_back({&kAvx512Kernels, avx512});
   const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
   all.push_back({&kAvx512VnniKernels, vnni});
-  all.push_back({&kAmxKernels, vnni && HasAmxInt8()});
+  all.push_back({&kAmxKernels, vnni && HasAmx()});
 #elif defined(__aarch64__)
   const bool dotprod = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
   all.push_back({&kNeonKernels, true});

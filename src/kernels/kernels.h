@@ -51,11 +51,14 @@ using PackColumnsFn = void (*)(const void* block, size_t row_bytes, size_t first
 using WidenFn = void (*)(const void* in, size_t n, float* out);
 
 struct QuantKernels;  // kernels/quant_kernels.h
+struct SplitKernels;  // kernels/split_kernels.h
 
 struct KernelTable {
   const char* name;           // "generic", "avx2", ...: what MOBILEVLM_ISA and --version say
   size_t panel_width;         // outputs of one panel; a multiple of 8
   const QuantKernels* quant;  // quantised weights times quantised activations
+  const SplitKernels*
+      split;  // float products as products of bfloat16; nullptr: the CPU gains nothing by them
 
   PackRowsFn pack_rows[kFormatCount];
   PackColumnsFn pack_columns[kFormatCount];

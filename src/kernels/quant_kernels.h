@@ -14,6 +14,7 @@
 #pragma once
 
 #include "kernels/packed.h"
+#include "kernels/sums.h"
 
 namespace mobilevlm {
 
@@ -36,16 +37,6 @@ struct UnpackedPanel {
   uint8_t* quants;  // [k / 4][16][4]: q as packed, or the signed q - offset for tables with signed_weights
   float* scales;    // [k / block][sub_blocks][16]
   float* mins;      // the same, formats with a min only
-};
-
-// Rows of float sums of two panels, `stride` floats apart.
-struct StartSums {
-  const float* row;
-  size_t stride;
-};
-struct PairSums {
-  float* row;
-  size_t stride;
 };
 
 struct QuantKernels {

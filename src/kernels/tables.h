@@ -3,19 +3,22 @@
 
 #include "kernels/kernels.h"
 #include "kernels/quant_kernels.h"
+#include "kernels/split_kernels.h"
 
 namespace mobilevlm {
 
 extern const KernelTable kGenericKernels;
 extern const QuantKernels kGenericQuantKernels;
+extern const SplitKernels kGenericSplitKernels;  // the oracle; no table takes it
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Kernels;        // needs AVX2, FMA, F16C
 extern const KernelTable kAvx512Kernels;      // needs AVX-512 F, BW, DQ, VL besides; integers by AVX2
 extern const KernelTable kAvx512VnniKernels;  // and AVX-512 VNNI
-extern const KernelTable kAmxKernels;         // and AMX INT8
+extern const KernelTable kAmxKernels;         // and AMX INT8 and BF16, AVX-512 BF16
 extern const QuantKernels kAvx2QuantKernels;
 extern const QuantKernels kAvx512VnniQuantKernels;
 extern const QuantKernels kAmxQuantKernels;
+extern const SplitKernels kAmxSplitKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonKernels;     // any 64-bit ARM
 extern const KernelTable kDotprodKernels;  // integers by SDOT

@@ -133,6 +133,9 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
   for (size_t key = 0; key < count; key += job.width) {
     const size_t keys = std::min(job.width, count - key);
     const unsigned char* here = job.At(job.kv.k, kv_head, block + key);
+    // What will be read next: the keys behind, or the values of this block.
+    const unsigned char* next =
+        key + job.width < count ? here + job.width * job.kv.position_bytes : job.At(job.kv.v, kv_head, block);
     for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
       const Chunk c = GetChunk(job, chunk);
       const float* query = slot.query + chunk * kTileFloats;
@@ -143,17 +146,25 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
       }
       for (size_t r = 0; r < rows; ++r) {
         job.kernels.gemv_rows[job.format](query + r * kTileStride, here + c.offset, job.kv.position_bytes,
-                                          keys, c.depth, here + job.width * job.kv.position_bytes + c.offset,
+                                          keys, c.depth, next + c.offset,
                                           slot.scores + r * kTileStride + key);
       }
     }
   }
 }
 
+// The first keys of a head that is about to be read in place: no key before them asks for them.
+void PrefetchKeys(const Job& job, size_t kv_head) {
+  const unsigned char* keys = job.At(job.kv.k, kv_head, 0);
+  const size_t bytes = std::min(job.width, job.kv.length) * job.kv.position_bytes;
+  for (size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(keys + byte);
+}
+
 // sums[r] += scores[r] . values for the keys [block, block + count), packed or in place.
 void AddValues(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count,
                float* sums) {
   if (job.in_place) {
+    if (kv_head + 1 < job.kv.kv_heads) PrefetchKeys(job, kv_head + 1);
     for (size_t r = 0; r < rows; ++r) {
       job.kernels.gemv_columns[job.format](slot.scores + r * kTileStride, job.At(job.kv.v, kv_head, block),
                                            job.kv.position_bytes, job.kv.head_dim, count,

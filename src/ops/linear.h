@@ -2,10 +2,10 @@
 //
 // Float weights (F32, F16, BF16) are read as the file stores them: each output is one sum over `in` in
 // ascending order, starting at the bias: y = ((bias + x0*w0) + x1*w1)... with fused multiply-adds where the
-// CPU has them. Quantised weights are packed at loading (ops/pack_weights.h) and meet activations quantised
-// to 8 bits (kernels/quant_kernels.h has the arithmetic), or float ones if the context says so. Either way
-// tokens, tiles and threads only decide which outputs are computed side by side, so that one token alone
-// and the same token in a batch agree to the bit.
+// CPU has them; or, where the matrix allows it, sums of sums of 32 products. Quantised weights are packed at
+// loading (ops/pack_weights.h) and meet activations quantised to 8 bits (kernels/quant_kernels.h has the
+// arithmetic), or float ones if the context says so. Either way tokens, tiles and threads only decide which
+// outputs are computed side by side, so that one token alone and the same token in a batch agree to the bit.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,9 @@ struct LinearWeights {
   size_t row_bytes = 0;
   const std::byte* packed = nullptr;         // PackedPanels(out) panels
   PackedFormat format = kPackedFormatCount;  // of `packed`
+  // F16 and BF16: x may be rounded to 16 significant bits where that is faster (kernels/split_kernels.h); not
+  // if the context wants exact activations.
+  bool may_split = false;
 };
 
 // One of several products with the same x.

@@ -47,7 +47,8 @@ void Product(benchmark::State& state, const KernelTable* kernels, const Shape& s
   // One token must find its weights in memory, not in a cache: matrices take turns.
   constexpr size_t kManyBytes = size_t{256} << 20;
   const size_t bytes = shape.out * RowBytes(type, shape.in).value();
-  const test::TestWeights weights = test::RandomWeights(type, shape.out, shape.in, 1, scales);
+  test::TestWeights weights = test::RandomWeights(type, shape.out, shape.in, 1, scales);
+  weights.view.may_split = true;  // as in the tower
   std::vector<std::vector<std::byte>> copies(shape.tokens == 1 ? kManyBytes / bytes : 1, weights.packed);
   const std::vector<float> x = test::RandomFloats(shape.tokens * shape.in, 2);
   std::vector<float> y(shape.tokens * shape.out);
@@ -57,7 +58,7 @@ void Product(benchmark::State& state, const KernelTable* kernels, const Shape& s
   LinearWeights view = weights.view;
   size_t turn = 0;
   for (auto _ : state) {
-    view.packed = copies[turn++ % copies.size()].data();
+    if (view.packed != nullptr) view.packed = copies[turn++ % copies.size()].data();
     Linear(context, test::View(x, shape.tokens), view, test::View(y, shape.tokens));
     benchmark::DoNotOptimize(y.data());
   }
@@ -108,6 +109,7 @@ int main(int argc, char** argv) {
     for (const Shape& shape : kTower) {
       Register(kernels->name, kernels, shape, DType::kQ8_0);
       Register(kernels->name, kernels, shape, DType::kQ8_0, PackScales::kLongBlocks);
+      Register(kernels->name, kernels, shape, DType::kF16);
     }
     for (const Shape& shape : kPrompt) {
       for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ8_0})

@@ -67,10 +67,59 @@ TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
   }
 }
 
+// Matrices that may be split: x keeps 16 bits where a table splits it, all of them where none does.
+TEST_P(LinearTest, SplitMatchesDoubleOnAwkwardSizes) {
+  for (const DType type : {DType::kF16, DType::kBF16}) {
+    for (const size_t in : {33u, 588u, 1030u}) {
+      for (const size_t out : {1u, 17u, 100u, 300u}) {
+        for (const size_t tokens : {1u, 17u, 49u}) {
+          TestWeights w = RandomWeights(type, out, in, in + out);
+          w.view.may_split = true;
+          const std::vector<float> bias = RandomFloats(out, 3);
+          if (out % 2 == 1) w.view.bias = bias.data();
+          const std::vector<float> x = RandomFloats(tokens * in, tokens);
+          std::vector<float> y(tokens * out, -99.0f);
+          Linear(threaded(), View(x, tokens), w.view, View(y, tokens));
+          // The roundings of x and what is left out are below 2^-16 of each product; they are of any sign.
+          const double rounding = 6 * std::sqrt(static_cast<double>(in)) * 0x1p-16;
+          ASSERT_TRUE(Near(y, Reference(x, tokens, w), Tolerance(in) + rounding))
+              << DTypeName(type) << " [" << tokens << ", " << in << "] x [" << out << "]";
+        }
+      }
+    }
+  }
+}
+
+// The tower's own shapes, in miniature: several parts at once, formats of both kinds, one with other weights.
+TEST_P(LinearTest, SplitPartsAreTheSameAsOneAfterTheOther) {
+  constexpr size_t kTokens = 37, kIn = 300;
+  std::vector<TestWeights> w;
+  w.push_back(RandomWeights(DType::kF16, 50, kIn, 1));
+  w.push_back(RandomWeights(DType::kBF16, 33, kIn, 2));
+  w.push_back(RandomWeights(DType::kF16, 260, kIn, 3));
+  for (TestWeights& each : w) each.view.may_split = true;
+  const std::vector<float> x = RandomFloats(kTokens * kIn, 5);
+  for (const bool mixed : {false, true}) {
+    w[1].view.may_split = !mixed;
+    std::vector<std::vector<float>> together, apart;
+    for (const TestWeights& each : w) together.emplace_back(kTokens * each.view.out);
+    apart = together;
+    Linear(threaded(), View(x, kTokens),
+           {{&w[0].view, View(together[0], kTokens)},
+            {&w[1].view, View(together[1], kTokens)},
+            {&w[2].view, View(together[2], kTokens)}});
+    for (size_t i = 0; i < 3; ++i) {
+      Linear(ctx(), View(x, kTokens), w[i].view, View(apart[i], kTokens));
+      EXPECT_TRUE(SameBits(together[i], apart[i])) << "part " << i;
+    }
+  }
+}
+
 // How a matrix is stored and packed.
 struct Packing {
   DType type;
   PackScales scales = PackScales::kAsStored;
+  bool may_split = false;
 };
 std::vector<Packing> QuantisedPackings() {
   std::vector<Packing> all{{DType::kQ8_0, PackScales::kLongBlocks}};
@@ -81,7 +130,7 @@ std::vector<Packing> QuantisedPackings() {
 // Quantised weights and activations: the same product with x rounded as quant_kernels.h says, so that only
 // float rounding is left.
 TEST_P(LinearTest, QuantisedMatchesDoubleOnQuantisedActivations) {
-  for (const auto& [type, scales] : QuantisedPackings()) {
+  for (const auto& [type, scales, may_split] : QuantisedPackings()) {
     for (const size_t in : {32u, 256u, 544u, 768u}) {
       if (!RowBytes(type, in)) continue;
       for (const size_t out : {1u, 16u, 33u, 100u}) {
@@ -159,12 +208,14 @@ TEST_P(LinearTest, SeveralPartsAreTheSameAsOneAfterTheOther) {
 TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
   constexpr size_t kTokens = 29;
   constexpr size_t kOut = 1111;
-  std::vector<Packing> packings{{DType::kQ8_0, PackScales::kLongBlocks}};
+  std::vector<Packing> packings{{DType::kQ8_0, PackScales::kLongBlocks},
+                                {DType::kF16, PackScales::kAsStored, true}};
   for (const DType type : kTypes) packings.push_back({type});
-  for (const auto& [type, scales] : packings) {
+  for (const auto& [type, scales, may_split] : packings) {
     // 800: a multiple of 32, not of 256
     const size_t in = RowBytes(type, 800) && scales == PackScales::kAsStored ? 800 : 768;
     TestWeights w = RandomWeights(type, kOut, in, 7, scales);
+    w.view.may_split = may_split;
     const std::vector<float> bias = RandomFloats(kOut, 8);
     w.view.bias = bias.data();
     const std::vector<float> x = RandomFloats(kTokens * in, 9);

@@ -6,6 +6,7 @@ Result<ProjectorWeights> ProjectorWeights::Bind(const GgufFile& file, const Proj
                                                 ThreadPool* pool) {
   ProjectorWeights weights;
   MVLM_ASSIGN(auto binder, WeightBinder::Create(file, ProjectorTensors(config), &weights.store, pool));
+  binder.AllowSplit();
   switch (config.type) {
     case ProjectorType::kLdpV2:
       weights.net = LdpV2Weights::Bind(binder);

@@ -63,6 +63,7 @@ Result<VisionWeights> VisionWeights::Bind(const GgufFile& file, const VisionConf
   MVLM_ASSIGN(const FfnNaming naming, DetectFfnNaming(file, config));
   MVLM_ASSIGN(auto binder,
               WeightBinder::Create(file, VisionTensors(config, naming), &weights.store, pool, scales));
+  binder.AllowSplit();  // 577 positions at once: worth it, and a picture never joins others
   const std::string root(kHfVisionPrefix);
   weights.class_embedding = binder.Floats(root + "embeddings.class_embedding");
   weights.patch_embedding = binder.Matrix(root + "embeddings.patch_embedding.weight");

@@ -32,6 +32,7 @@ LinearWeights WeightBinder::Table(const std::string& name) {
 
 LinearWeights WeightBinder::Matrix(const std::string& name) {
   LinearWeights weights = Table(name);
+  weights.may_split = may_split_;
   const std::optional<PackedFormat> format = FindPackedFormat(weights.type, weights.in, scales_);
   if (!format || !status_) return weights;
   const size_t panels = PackedPanels(weights.out);

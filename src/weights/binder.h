@@ -33,6 +33,9 @@ class WeightBinder {
                                      WeightStore* store, ThreadPool* pool,
                                      PackScales scales = PackScales::kAsStored);
 
+  // From here on matrices get LinearWeights::may_split.
+  void AllowSplit() { may_split_ = true; }
+
   // A matrix [shape[0], product of the rest] to multiply with. Quantised ones are packed here, by all
   // threads, and the file's pages are given back, so that memory never holds both; the others stay views of
   // the file. Names are in the table (else we abort).
@@ -60,6 +63,7 @@ class WeightBinder {
   WeightStore* store_;
   ThreadPool* pool_;
   PackScales scales_;
+  bool may_split_ = false;
   Status status_;
 };
 

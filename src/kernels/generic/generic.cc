@@ -203,6 +203,7 @@ constinit const KernelTable kGenericKernels = {
     .name = "generic",
     .panel_width = kWidth,
     .quant = &kGenericQuantKernels,
+    .split = nullptr,  // kGenericSplitKernels would only be slower
     .pack_rows = {PackRows<ReadF32>, PackRows<ReadF16>, PackRows<ReadBF16>, PackRows<ReadQ8_0>},
     .pack_columns = {PackColumns<ReadF32>, PackColumns<ReadF16>, PackColumns<ReadBF16>,
                      PackColumns<ReadQ8_0>},

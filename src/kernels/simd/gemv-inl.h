@@ -80,7 +80,7 @@ template <class V, class Reader, int N, class Part>
 void GemvColumnsStripe(const float* x, const unsigned char* row, size_t row_bytes, size_t k, size_t first,
                        Part last, float* y) {
   // Far enough ahead for memory: the rows of one head follow each other.
-  constexpr size_t kAhead = 2048;
+  constexpr size_t kAhead = 4096;
   typename V::F sum[N];
 #pragma GCC unroll 8
   for (int i = 0; i < N - 1; ++i) sum[i] = V::Load(y + i * V::kLanes, All{});

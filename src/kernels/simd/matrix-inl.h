@@ -163,11 +163,13 @@ void GemmPanel(const float* x, size_t rows, const float* panel, size_t k, float*
 }
 
 template <class V>
-constexpr KernelTable MakeTable(const char* name, const QuantKernels* quant) {
+constexpr KernelTable MakeTable(const char* name, const QuantKernels* quant,
+                                const SplitKernels* split = nullptr) {
   return {
       .name = name,
       .panel_width = kPanelWidth<V>,
       .quant = quant,
+      .split = split,
       .pack_rows = {PackRows<V, typename V::ReadF32>, PackRows<V, typename V::ReadF16>,
                     PackRows<V, typename V::ReadBF16>, PackRows<V, typename V::ReadQ8_0>},
       .pack_columns = {PackColumns<V, typename V::ReadF32>, PackColumns<V, typename V::ReadF16>,

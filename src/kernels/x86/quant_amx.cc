@@ -4,6 +4,7 @@
 // to add for one row, so the other kernels are those of avx512vnni.
 #include "kernels/tables.h"
 #include "kernels/x86/quant_avx512vnni-inl.h"
+#include "kernels/x86/tiles-inl.h"
 
 namespace mobilevlm {
 namespace {
@@ -23,16 +24,6 @@ struct AmxOperands : Avx512Vnni {
     return _mm512_sub_epi8(v, _mm512_set1_epi8(static_cast<char>(value)));
   }
 };
-
-// What LDTILECFG reads.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// gcc's tile intrinsics do not say that they read memory: what was written must be there before them.
-void FinishWrites() { __asm__ volatile("" ::: "memory"); }
 
 // Tiles 0 to 3: sums; 4 and 5: activations; 6 and 7: weights of two panels.
 void BeginGemm(size_t block, int sub_blocks) {
