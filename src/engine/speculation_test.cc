@@ -78,7 +78,7 @@ TEST_P(Speculation, LogitsOfABatchAreThoseOfOneByOne) {
     engine::Pipeline& pipeline = (*runtime)->pipeline();
     const size_t vocab = static_cast<size_t>((*runtime)->model().llm.vocab);
     Random random(5);
-    std::vector<engine::Position> text(64);
+    std::vector<engine::Position> text(2 * (1 + engine::kMostDrafted));
     for (auto& position : text) position.id = static_cast<int32_t>(random.Below(vocab));
 
     auto cache = (*runtime)->NewCache();

@@ -23,8 +23,8 @@ void Refuse(const ApiError& error, httplib::Response& response);
 class ChatEndpoint {
  public:
   // All outlive the endpoint.
-  ChatEndpoint(const Model& model, const ServerOptions& options, Scheduler& scheduler, RequestLog& log)
-      : model_(model), options_(options), scheduler_(scheduler), log_(log), bodies_(16 * options.max_body) {}
+  ChatEndpoint(const ServerOptions& options, Scheduler& scheduler, RequestLog& log)
+      : options_(options), scheduler_(scheduler), log_(log), bodies_(16 * options.max_body) {}
 
   // `client`: whose turn in the queue it is.
   void Handle(const std::string& client, const httplib::Request& request, httplib::Response& response,
@@ -52,7 +52,6 @@ class ChatEndpoint {
   ApiError Failure(const Exchange& exchange, Outcome outcome) const;
   void Log(Exchange& exchange, int status, const char* ending);
 
-  const Model& model_;
   const ServerOptions& options_;
   Scheduler& scheduler_;
   RequestLog& log_;

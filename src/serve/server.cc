@@ -81,7 +81,7 @@ class Server::Impl {
   Status Start() {
     MVLM_ASSIGN(scheduler_,
                 Scheduler::Create(model_, {.batch = options_.batch, .queue = options_.queue}, metrics_));
-    chat_ = std::make_unique<ChatEndpoint>(model_, options_, *scheduler_, log_);
+    chat_ = std::make_unique<ChatEndpoint>(options_, *scheduler_, log_);
     SetRoutes();
     MVLM_ASSIGN(port_, edge_.Bind(options_.host, options_.port));
     if (::geteuid() == 0) log_.Warn("running as root; an unprivileged user is enough", {});

@@ -3,10 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/read_file.h"
+#include "base/sanitizer.h"
 #include "text/stream_decoder.h"
 #include "text/utf8.h"
 
@@ -156,21 +157,16 @@ TEST(Tokenizer, RefusesImpossibleVocabularies) {
 }
 
 TEST(Tokenizer, OneMegabyteIsFast) {
-#if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
-  constexpr double kLimitSeconds = 20;
-#else
-  constexpr double kLimitSeconds = 2;
-#endif
+  constexpr double kLimitSeconds = kAddressSanitizer ? 20 : 2;
   const Tokenizer tokenizer = GoldenTokenizer();
   std::string prose;
   while (prose.size() < 1 << 20) {
     prose += "Who is the author of this book? Answer using a single word, 3.14159 or 中文.\n";
   }
   for (const std::string& text : {prose, std::string(1 << 20, 'a'), std::string(1 << 20, ' ')}) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: the machine may be busy with others
     const std::vector<int> ids = tokenizer.Encode(text);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(seconds.count(), kLimitSeconds);
+    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, kLimitSeconds);
     EXPECT_EQ(tokenizer.Decode(ids), text);
   }
 }

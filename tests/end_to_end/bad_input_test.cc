@@ -1,6 +1,7 @@
 // Whatever is wrong with its input, the executable says so in one line on standard error and exits with 2.
 #include <gtest/gtest.h>
 
+#include "base/sanitizer.h"
 #include "files.h"
 #include "process.h"
 #include "refusal.h"
@@ -76,9 +77,7 @@ TEST_F(BadInput, ModelTooLargeForTheMemory) {
 
 // A picture within the limits, but not within what is left of the memory: 432 MB of pixels.
 TEST_F(BadInput, PictureTooLargeForTheMemory) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
-#endif
+  if (kAddressSanitizer) GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
   if (kEmulated) GTEST_SKIP() << "the limit would be the emulator's";
   const std::string large = directory_.Write("large.png", PngOfSize(Slurp(Picture()), 12000, 12000));
   ExpectRefusal(Process::Run({"run", "-m", Text(), "--mmproj", Mmproj(), "-p", "What?", "--image", large,

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/sanitizer.h"
 #include "compare.h"
 #include "files.h"
 #include "process.h"
@@ -94,9 +95,7 @@ TEST(Run, SameIdsForEveryThreadCountSeedAndPictureSource) {
 
 // 400 MiB hold the stacks of some tens of threads.
 TEST(Run, MoreThreadsThanTheSystemGives) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
-#endif
+  if (kAddressSanitizer) GTEST_SKIP() << "AddressSanitizer itself maps terabytes";
   const std::vector<std::string> question{"-p", "What?", "-n", "2"};
   std::vector<std::string> many = question;
   many.insert(many.end(), {"--threads", "200"});

