@@ -48,6 +48,20 @@ struct PairSums {
   size_t stride;
 };
 
+// Products of a few rows straight from packed weights: what a server decodes together. Weights are unpacked once
+// for all rows and on the way, as for one row, so that the product is as quick as memory.
+struct FewRowKernels {
+  size_t most_rows;
+
+  // QuantKernels::quantise_rows for 2 to most_rows rows, and never in whole_blocks.
+  void (*quantise_rows)(const float* x, size_t x_stride, size_t rows, size_t k, size_t block, int8_t* q,
+                        float* scale, int32_t* sums);
+
+  // y[r][0 .. 15] += 2 to most_rows rows times one packed panel over k inputs, a multiple of the unit. Rows of y
+  // follow each other.
+  void (*multiply[kPackedFormatCount])(const void* panel, size_t k, const QuantisedRows& x, float* y);
+};
+
 struct QuantKernels {
   const char* name;
   bool signed_weights;  // integer sums of gemm start at 0 and unpacked weights are signed
@@ -62,6 +76,8 @@ struct QuantKernels {
 
   // y[0 .. 15] += one row times one packed panel over k inputs, a multiple of the unit. x.rows is 1.
   void (*gemv[kPackedFormatCount])(const void* panel, size_t k, const QuantisedRows& x, float* y);
+
+  const FewRowKernels* few_rows;  // nullptr: gemm is as good
 
   // Unpacks k inputs of a panel, a multiple of the unit.
   void (*unpack[kPackedFormatCount])(const void* panel, size_t k, const UnpackedPanel& out);

@@ -209,6 +209,31 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
   }
 }
 
+TEST_P(QuantisedTest, FewRowsEqualTheReference) {
+  if (quant_.few_rows == nullptr) return;  // such a table's gemm, tested above, takes all rows
+  const FewRowKernels& few = *quant_.few_rows;
+  ASSERT_LE(few.most_rows, kMostQuantRows);
+  for (int f = 0; f < kPackedFormatCount; ++f) {
+    const PackedTraits& traits = kPackedTraits[f];
+    const size_t k = traits.unit_inputs * 3;
+    const auto panel = RandomPanel(static_cast<PackedFormat>(f), k, 5);
+    for (size_t rows = 2; rows <= few.most_rows; ++rows) {
+      const std::vector<float> values = RandomFloats(rows * k, rows);
+      QuantKernels quantising = quant_;
+      quantising.quantise_rows = few.quantise_rows;
+      const Activations x(quantising, values, rows, traits);
+      std::vector<float> y = RandomFloats(rows * kPackedOutputs, 6), wanted = y;
+      few.multiply[f](panel.data(), k, x.view(), y.data());
+      for (size_t r = 0; r < rows; ++r) {
+        const auto row = values.begin() + static_cast<int64_t>(r * k);
+        const Activations one(kGenericQuantKernels, {row, row + static_cast<int64_t>(k)}, 1, traits);
+        kGenericQuantKernels.gemv[f](panel.data(), k, one.view(), wanted.data() + r * kPackedOutputs);
+      }
+      EXPECT_TRUE(SameBits(y.data(), wanted.data(), y.size())) << "format " << f << ", " << rows << " rows";
+    }
+  }
+}
+
 // A bias is one row that all rows start from.
 TEST_P(QuantisedTest, GemmStartsFromABias) {
   constexpr size_t kInputs = 96, kRows = 3, kOutputs = 2 * kPackedOutputs;

@@ -16,6 +16,7 @@ extern const KernelTable kAmxKernels;         // and AMX INT8
 extern const QuantKernels kAvx2QuantKernels;
 extern const QuantKernels kAvx512VnniQuantKernels;
 extern const QuantKernels kAmxQuantKernels;
+extern const FewRowKernels kAvx512VnniFewRowKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonKernels;     // any 64-bit ARM
 extern const KernelTable kDotprodKernels;  // integers by SDOT

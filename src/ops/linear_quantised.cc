@@ -17,7 +17,7 @@ constexpr size_t kUnpackedInputs = 512;
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // Parts of one call: query, key and value.
 constexpr size_t kMostParts = 3;
-// One token: panels are handed out in pieces of about this many bytes.
+// One token or a few: panels are handed out in pieces of about this many bytes.
 constexpr size_t kBytesPerItem = 64 * 1024;
 
 // How the tokens are cut into tiles, as evenly as possible.
@@ -43,6 +43,7 @@ struct Part {
 
 struct Job {
   const QuantKernels& kernels;
+  const FewRowKernels* few;  // of these tokens, else nullptr
   Mat<const float> x;
   size_t block;  // of all parts' formats
   Tiling tiling;
@@ -107,9 +108,9 @@ void Correct(const Job& job, const Part& part, size_t tile) {
 
 void QuantiseTile(const Job& job, size_t tile) {
   const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin, in = job.in();
-  job.kernels.quantise_rows(
-      job.x.row(begin), job.x.stride(), rows, in, job.block, job.scratch.q.data() + begin * in,
-      job.scratch.scale.data() + begin * (in / job.block), job.scratch.sums.data() + begin * (in / 16));
+  const auto quantise = job.few != nullptr ? job.few->quantise_rows : job.kernels.quantise_rows;
+  quantise(job.x.row(begin), job.x.stride(), rows, in, job.block, job.scratch.q.data() + begin * in,
+           job.scratch.scale.data() + begin * (in / job.block), job.scratch.sums.data() + begin * (in / 16));
   for (size_t p = 0; p < job.parts.size(); ++p) {
     const bool shared = job.parts[p].correction != &job.scratch.corrections[p];
     if (!shared) Correct(job, job.parts[p], tile);
@@ -131,6 +132,19 @@ void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
     StartFromBias(*part.w, first, count, kPackedOutputs, y);
     job.kernels.gemv[part.format](part.w->packed + panel * part.panel_bytes, job.in(), x, y);
     std::copy_n(y, count, part.y.row(0) + first);
+  }
+}
+
+// A few tokens times panels [begin, end).
+void MultiplyFew(const Job& job, const Part& part, size_t begin, size_t end) {
+  const QuantisedRows x = job.Rows(part, 0, 0);
+  alignas(64) float bias[kPackedOutputs], y[kMostQuantRows * kPackedOutputs];
+  for (size_t panel = begin; panel < end; ++panel) {
+    const size_t first = panel * kPackedOutputs, count = std::min(kPackedOutputs, part.w->out - first);
+    StartFromBias(*part.w, first, count, kPackedOutputs, bias);
+    for (size_t r = 0; r < x.rows; ++r) std::copy_n(bias, kPackedOutputs, y + r * kPackedOutputs);
+    job.few->multiply[part.format](part.w->packed + panel * part.panel_bytes, job.in(), x, y);
+    for (size_t r = 0; r < x.rows; ++r) std::copy_n(y + r * kPackedOutputs, count, part.y.row(r) + first);
   }
 }
 
@@ -185,7 +199,7 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::
   job.kernels.end_gemm();
 }
 
-Part MakePart(const LinearPart& operand, size_t tokens, size_t first_item) {
+Part MakePart(const LinearPart& operand, bool pairs, size_t first_item) {
   Part part{};
   part.w = operand.w;
   part.y = operand.y;
@@ -194,10 +208,8 @@ Part MakePart(const LinearPart& operand, size_t tokens, size_t first_item) {
   part.panel_bytes = PanelBytes(part.format, operand.w->in);
   part.panels = (operand.w->out + kPackedOutputs - 1) / kPackedOutputs;
   part.first_item = first_item;
-  part.items = (part.panels + 1) / 2;  // pairs
-  if (tokens == 1) {
-    part.items = std::clamp<size_t>(part.panels * part.panel_bytes / kBytesPerItem, 1, part.panels);
-  }
+  part.items = pairs ? (part.panels + 1) / 2
+                     : std::clamp<size_t>(part.panels * part.panel_bytes / kBytesPerItem, 1, part.panels);
   return part;
 }
 
@@ -210,16 +222,19 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   MVLM_CHECK(operands.size() <= kMostParts, "{} parts", operands.size());
   std::array<Part, kMostParts> storage;
   const std::span<Part> parts(storage.data(), operands.size());
+  const QuantKernels& kernels = *ctx.kernels->quant;
+  const bool one = tokens == 1;
+  const FewRowKernels* few = one ? nullptr : kernels.few_rows;
+  if (few != nullptr && tokens > few->most_rows) few = nullptr;
   size_t items = 0;
   for (size_t p = 0; p < parts.size(); ++p) {
-    parts[p] = MakePart(operands[p], tokens, items);
+    parts[p] = MakePart(operands[p], !one && few == nullptr, items);
     items += parts[p].items;
   }
   const size_t block = parts[0].traits.block;
   for (const Part& part : parts)
     MVLM_CHECK(part.traits.block == block, "blocks of {} and {}", block, part.traits.block);
-  const QuantKernels& kernels = *ctx.kernels->quant;
-  Job job{kernels, x, block, Tiling(tokens, kernels.tile_rows), scratch, parts};
+  Job job{kernels, few, x, block, Tiling(tokens, few != nullptr ? tokens : kernels.tile_rows), scratch, parts};
   scratch.q.Reserve(tokens * in);
   scratch.scale.Reserve(tokens * (in / block));
   scratch.sums.Reserve(tokens * (in / 16));
@@ -235,8 +250,11 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
     while (i >= parts[p].first_item + parts[p].items) ++p;
     const Part& part = parts[p];
     const size_t item = i - part.first_item;
-    if (tokens == 1) {
-      MultiplyOne(job, part, item * part.panels / part.items, (item + 1) * part.panels / part.items);
+    const size_t begin = item * part.panels / part.items, end = (item + 1) * part.panels / part.items;
+    if (one) {
+      MultiplyOne(job, part, begin, end);
+    } else if (few != nullptr) {
+      MultiplyFew(job, part, begin, end);
     } else {
       MultiplyPair(job, part, item, scratch.slots[thread]);
     }

@@ -173,7 +173,7 @@ TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
     Linear(ctx(), View(x, kTokens), w.view, View(batch, kTokens));
     Linear(threaded(), View(x, kTokens), w.view, View(several, kTokens));
     EXPECT_TRUE(SameBits(batch, several)) << DTypeName(type);
-    for (const size_t step : {1u, 3u, 14u}) {
+    for (const size_t step : {1u, 3u, 8u, 14u, 17u}) {
       std::vector<float> parts(kTokens * kOut);
       for (size_t t = 0; t < kTokens; t += step) {
         const size_t count = std::min<size_t>(step, kTokens - t);

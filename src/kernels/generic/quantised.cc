@@ -188,6 +188,7 @@ constinit const QuantKernels kGenericQuantKernels = {
              Gemv<PackedQ5_1, kPackedQ5_1>, Gemv<PackedQ8_0, kPackedQ8_0>, Gemv<PackedQ2_K, kPackedQ2_K>,
              Gemv<PackedQ3_K, kPackedQ3_K>, Gemv<PackedQ4_K, kPackedQ4_K>, Gemv<PackedQ5_K, kPackedQ5_K>,
              Gemv<PackedQ6_K, kPackedQ6_K>, Gemv<PackedLong, kPackedLong>},
+    .few_rows = nullptr,
     .unpack = {Unpack<PackedQ4_0, kPackedQ4_0>, Unpack<PackedQ4_1, kPackedQ4_1>,
                Unpack<PackedQ5_0, kPackedQ5_0>, Unpack<PackedQ5_1, kPackedQ5_1>,
                Unpack<PackedQ8_0, kPackedQ8_0>, Unpack<PackedQ2_K, kPackedQ2_K>,

@@ -193,6 +193,7 @@ void AmxGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, Star
 constexpr QuantKernels MakeAmxKernels() {
   QuantKernels kernels = MakeQuantKernels<Avx512Vnni>("amx");
   SetOperands<AmxOperands>(kernels);
+  kernels.few_rows = &kAvx512VnniFewRowKernels;
   kernels.tile_rows = kTileDim;
   kernels.gemm[0][0] = AmxGemm<kQuantBlock, 1, false>;
   kernels.gemm[0][1] = AmxGemm<kQuantBlock, 1, true>;
