@@ -1,7 +1,8 @@
 // The Kubernetes manifests: complete, consistent with each other and with what the server offers.
 import assert from "node:assert/strict";
 import {execFileSync} from "node:child_process";
-import {readdirSync, readFileSync} from "node:fs";
+import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from "node:fs";
+import {tmpdir} from "node:os";
 import path from "node:path";
 import {after, before, test} from "node:test";
 import {executable, load, source, startServer} from "./server.mjs";
@@ -98,6 +99,54 @@ test("arguments are ones the program knows, files are mounted, threads are the C
   for (const {name} of container.volumeMounts) assert.ok(pod.spec.volumes.some((volume) => volume.name === name));
   assert.ok(options.includes(`--threads=${container.resources.limits.cpu}`));
   assert.deepEqual(container.resources.requests, container.resources.limits);
+});
+
+// Starts a container's arguments as they stand, but for the port and where the mounts are, and asks with and without
+// the key.
+async function startAndAsk(args, mounts) {
+  const [command, ...flags] = args.filter((arg) => !arg.startsWith("--port="));
+  assert.equal(command, "serve");
+  const moved = flags.map((flag) => mounts.reduce((text, [from, to]) => text.replace(from, to), flag));
+  const running = await startServer(moved);
+  try {
+    const url = `${running.url.replace("0.0.0.0", "127.0.0.1")}/v1/models`;
+    assert.equal((await fetch(url)).status, 401);
+    assert.equal((await fetch(url, {headers: {Authorization: "Bearer a-key"}})).status, 200);
+  } finally {
+    running.process.kill("SIGTERM");
+    running.process.kill("SIGINT");  // no --drain-delay for a test
+    await running.ended;
+  }
+}
+
+test("the program starts with the manifest's and the image's arguments", async () => {
+  const keys = mkdtempSync(path.join(tmpdir(), "mobilevlm-keys-"));
+  try {
+    writeFileSync(path.join(keys, "keys"), "a-key\n");
+    const mounts = [["/models/", `${path.join(source, "tests/golden/nano-ldpv2")}/`], ["/keys/", `${keys}/`]];
+    await startAndAsk(container.args, mounts);
+    const image = readFileSync(path.join(source, "deploy/Containerfile"), "utf8");
+    assert.deepEqual(JSON.parse(/^ENTRYPOINT (.*)$/m.exec(image)[1]), container.command);
+    await startAndAsk(JSON.parse(/^CMD (.*)$/m.exec(image)[1]), mounts);
+  } finally {
+    rmSync(keys, {recursive: true});
+  }
+});
+
+test("pods are given the time to drain that they ask for", () => {
+  const seconds = (name) => Number(container.args.find((arg) => arg.startsWith(`${name}=`)).split("=")[1]);
+  assert.ok(pod.spec.terminationGracePeriodSeconds > seconds("--drain-delay") + seconds("--drain-timeout"));
+});
+
+test("the image is built with options that the build has", () => {
+  const image = readFileSync(path.join(source, "deploy/Containerfile"), "utf8");
+  const build = readFileSync(path.join(source, "CMakeLists.txt"), "utf8");
+  const options = [...image.matchAll(/-D(\w+)=/g)].map(([, name]) => name);
+  assert.ok(options.length > 0);
+  for (const option of options) assert.match(build, new RegExp(`^option\\(${option} `, "m"));
+  assert.match(readFileSync(path.join(source, "scripts/setup"), "utf8"), /^ {2}run\) packages=/m);
+  const ignored = readFileSync(path.join(source, ".dockerignore"), "utf8").split("\n");
+  assert.ok(ignored.includes("build"), "a CMake cache of another folder would stop the build");
 });
 
 test("the image has every library that the program needs", () => {

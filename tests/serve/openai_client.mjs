@@ -1,5 +1,5 @@
 // node openai_client.mjs NODE_MODULES EXECUTABLE SOURCE_DIR: the official `openai` package, unchanged, against
-// `mobilevlm serve` with the bundled model. Exit code 77: the package is not installed.
+// `mobilevlm serve` with the bundled model.
 import assert from "node:assert/strict";
 import {existsSync, readFileSync} from "node:fs";
 import path from "node:path";
@@ -9,8 +9,8 @@ import {TestServer} from "./server.mjs";
 const [modules, executable, source] = process.argv.slice(2);
 const entry = path.join(modules, "openai", "index.mjs");
 if (!existsSync(entry)) {
-  console.log(`${entry} is not there (scripts/setup test installs it): skipped`);
-  process.exit(77);
+  console.error(`${entry} is not there: scripts/setup test installs it`);
+  process.exit(1);
 }
 const {OpenAI} = await import(pathToFileURL(entry));
 
