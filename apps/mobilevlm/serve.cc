@@ -52,7 +52,7 @@ Status Serve(ServeFlags& flags) {
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 #if defined(__GLIBC__)
-  ::mallopt(M_ARENA_MAX, 4);  // not one heap per connection's thread, each with what its largest request left
+  ::mallopt(M_ARENA_MAX, 1);  // not a heap per connection: each would keep what its largest requests left
 #endif
 
   serve::ServerOptions& options = flags.server;

@@ -48,8 +48,8 @@ struct PairSums {
   size_t stride;
 };
 
-// Products of a few rows straight from packed weights: what a server decodes together. Weights are unpacked once
-// for all rows and on the way, as for one row, so that the product is as quick as memory.
+// Products of a few rows straight from packed weights: what a server decodes together. Weights are unpacked
+// once for all rows and on the way, as for one row, so that the product is as quick as memory.
 struct FewRowKernels {
   size_t most_rows;
 
@@ -57,8 +57,8 @@ struct FewRowKernels {
   void (*quantise_rows)(const float* x, size_t x_stride, size_t rows, size_t k, size_t block, int8_t* q,
                         float* scale, int32_t* sums);
 
-  // y[r][0 .. 15] += 2 to most_rows rows times one packed panel over k inputs, a multiple of the unit. Rows of y
-  // follow each other.
+  // y[r][0 .. 15] += 2 to most_rows rows times one packed panel over k inputs, a multiple of the unit. Rows
+  // of y follow each other.
   void (*multiply[kPackedFormatCount])(const void* panel, size_t k, const QuantisedRows& x, float* y);
 };
 

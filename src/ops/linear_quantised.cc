@@ -234,7 +234,8 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   const size_t block = parts[0].traits.block;
   for (const Part& part : parts)
     MVLM_CHECK(part.traits.block == block, "blocks of {} and {}", block, part.traits.block);
-  Job job{kernels, few, x, block, Tiling(tokens, few != nullptr ? tokens : kernels.tile_rows), scratch, parts};
+  Job job{kernels, few,  x, block, Tiling(tokens, few != nullptr ? tokens : kernels.tile_rows),
+          scratch, parts};
   scratch.q.Reserve(tokens * in);
   scratch.scale.Reserve(tokens * (in / block));
   scratch.sums.Reserve(tokens * (in / 16));

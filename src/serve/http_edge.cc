@@ -7,6 +7,8 @@
 
 #include <charconv>
 
+#include "serve/connection_threads.h"
+
 namespace mobilevlm::serve {
 namespace {
 
@@ -80,7 +82,7 @@ HttpEdge::HttpEdge(const ConnectionLimits& limits, size_t connections)
     : limits_(limits), connections_(connections) {
   // A thread per connection, streams and idle ones included: httplib's own pool of a few would let some idle
   // clients lock out everybody, the balancer's health checks first.
-  new_task_queue = [connections] { return new httplib::ThreadPool(connections); };
+  new_task_queue = [connections] { return new ConnectionThreads(connections); };
   set_socket_options(SetSocketOptions);
   set_tcp_nodelay(true);
   set_keep_alive_max_count(kRequestsPerConnection);

@@ -1,6 +1,6 @@
-// A few rows on AVX-512 VNNI, eight at a time. A group of weights is unpacked into a register, meets the rows there
-// and is gone: what one row needs, and eight dot products and three float operations per 32 inputs for each
-// further one. Sixteen registers hold the sums of eight rows.
+// A few rows on AVX-512 VNNI, eight at a time. A group of weights is unpacked into a register, meets the rows
+// there and is gone: what one row needs, and eight dot products and three float operations per 32 inputs for
+// each further one. Sixteen registers hold the sums of eight rows.
 #include "kernels/tables.h"
 #include "kernels/x86/quant_avx512vnni-inl.h"
 
@@ -73,8 +73,8 @@ void MultiplyRows(const void* panel, size_t k, const QuantisedRows& x, size_t fi
   for (size_t r = 0; r < R; ++r) V::StoreFloats(y + (first + r) * kPackedOutputs, sums[r]);
 }
 
-// Code for every number of rows would be much of the program; with these none is left alone. The panel is in a
-// cache when the second ones come.
+// Code for every number of rows would be much of the program; with these none is left alone. The panel is in
+// a cache when the second ones come.
 template <class D>
 void Multiply(const void* panel, size_t k, const QuantisedRows& x, float* y) {
   size_t first = 0;
