@@ -1,5 +1,7 @@
 #include "llm/llama.h"
 
+#include <vector>
+
 #include "ops/activation.h"
 #include "ops/embedding.h"
 #include "ops/norm.h"
@@ -28,6 +30,8 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
                const Buffers& b, Mat<float> x) {
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
   Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
+  std::vector<AttentionPart> parts;
+  parts.reserve(stretches.size());
   size_t row = 0;
   for (const Stretch& stretch : stretches) {
     KvCache& cache = *stretch.cache;
@@ -36,9 +40,10 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
     ApplyRope(ctx, rope, start, q);
     ApplyRope(ctx, rope, start, k);
     cache.Store(ctx, layer, k, b.v.Rows(row, stretch.tokens));
-    AttentionCausal(ctx, q, cache.View(layer, start + stretch.tokens), start, scratch, q);
+    parts.push_back({q, cache.View(layer, start + stretch.tokens), start, q});
     row += stretch.tokens;
   }
+  AttentionCausal(ctx, parts, scratch);
   Linear(ctx, b.q, weights.o, b.normed);
   AddInPlace(ctx, b.normed, x);
 }

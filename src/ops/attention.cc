@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <vector>
 
 #include "ops/formats.h"
 
@@ -22,8 +23,8 @@ constexpr size_t kMostRowsInPlace = 2;
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-// One call. The query heads that share a key head form one matrix of rows: row i is token i / group, head
-// kv_head * group + i % group.
+// The queries of one call that share keys. The query heads that share a key head form one matrix of rows: row
+// i is token i / group, head kv_head * group + i % group.
 struct Job {
   const KernelTable& kernels;
   Mat<const float> q;
@@ -231,8 +232,8 @@ size_t Parts(size_t rows, size_t threads) {
   return std::max(least, std::min(threads, rows / kLeastRowsPerItem));
 }
 
-void Run(const OpsContext& ctx, Mat<const float> q, const KvView& kv, bool causal, size_t first_position,
-         AttentionScratch& scratch, Mat<float> out) {
+Job MakeJob(const OpsContext& ctx, const AttentionPart& part, bool causal) {
+  const auto& [q, kv, first_position, out] = part;
   MVLM_CHECK(kv.head_dim > 0 && kv.head_dim % 2 == 0, "head_dim {}", kv.head_dim);
   MVLM_CHECK(kv.kv_heads > 0 && q.cols() % (kv.head_dim * kv.kv_heads) == 0 && q.rows() == out.rows() &&
                  q.cols() == out.cols(),
@@ -240,33 +241,48 @@ void Run(const OpsContext& ctx, Mat<const float> q, const KvView& kv, bool causa
              kv.kv_heads, kv.head_dim);
   MVLM_CHECK(kv.position_bytes >= KvPositionBytes(kv.type, kv.head_dim), "{} bytes per position",
              kv.position_bytes);
-  if (q.rows() == 0 || q.cols() == 0) return;
-
   const size_t width = ctx.kernels->panel_width;
   const size_t group = q.cols() / (kv.head_dim * kv.kv_heads);
   const size_t threads = static_cast<size_t>(ctx.pool->threads());
-  const Job job{.kernels = *ctx.kernels,
-                .q = q,
-                .out = out,
-                .kv = kv,
-                .format = GetKernelFormat(kv.type),
-                .causal = causal,
-                .first_position = first_position,
-                .group = group,
-                .parts = Parts(q.rows() * group, threads),
-                .in_place = q.rows() * group <= kMostRowsInPlace,
-                .width = width,
-                .dim_chunks = (kv.head_dim + kPanelK - 1) / kPanelK,
-                .value_panels = (kv.head_dim + width - 1) / width};
-  const size_t slot_floats = Slot::Floats(job);
-  float* buffer = scratch.buffer.Reserve(threads * slot_floats);
+  return {.kernels = *ctx.kernels,
+          .q = q,
+          .out = out,
+          .kv = kv,
+          .format = GetKernelFormat(kv.type),
+          .causal = causal,
+          .first_position = first_position,
+          .group = group,
+          .parts = Parts(q.rows() * group, threads),
+          .in_place = q.rows() * group <= kMostRowsInPlace,
+          .width = width,
+          .dim_chunks = (kv.head_dim + kPanelK - 1) / kPanelK,
+          .value_panels = (kv.head_dim + width - 1) / width};
+}
+
+// One loop over the threads for all parts: streams that decode together have one query each.
+void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causal,
+         AttentionScratch& scratch) {
+  std::vector<Job> jobs;
+  std::vector<size_t> ends;  // of each job's items
+  size_t items = 0, slot_floats = 0;
+  for (const AttentionPart& part : parts) {
+    if (part.q.rows() == 0 || part.q.cols() == 0) continue;
+    const Job& job = jobs.emplace_back(MakeJob(ctx, part, causal));
+    items += job.kv.kv_heads * job.parts;
+    ends.push_back(items);
+    slot_floats = std::max(slot_floats, Slot::Floats(job));
+  }
+  float* buffer = scratch.buffer.Reserve(static_cast<size_t>(ctx.pool->threads()) * slot_floats);
   const auto item = [&](size_t i, size_t thread) {
+    const size_t j = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
+    const Job& job = jobs[j];
+    const size_t own = i - (ends[j] - job.kv.kv_heads * job.parts), part = own / job.kv.kv_heads;
     Slot slot{};
     slot.Cut(job, buffer + thread * slot_floats);
-    const size_t part = i / kv.kv_heads;
-    Attend(job, slot, i % kv.kv_heads, part * job.rows() / job.parts, (part + 1) * job.rows() / job.parts);
+    Attend(job, slot, own % job.kv.kv_heads, part * job.rows() / job.parts,
+           (part + 1) * job.rows() / job.parts);
   };
-  ctx.pool->ParallelFor(kv.kv_heads * job.parts, std::ref(item));
+  ctx.pool->ParallelFor(items, std::ref(item));
 }
 
 }  // namespace
@@ -287,14 +303,23 @@ void AttentionBidirectional(const OpsContext& ctx, Mat<const float> q, Mat<const
                   .length = k.rows(),
                   .kv_heads = heads,
                   .head_dim = head_dim};
-  Run(ctx, q, kv, false, 0, scratch, out);
+  const AttentionPart part{q, kv, 0, out};
+  Run(ctx, {&part, 1}, false, scratch);
+}
+
+void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch) {
+  for (const AttentionPart& part : parts) {
+    const size_t tokens = part.q.rows();
+    MVLM_CHECK(part.kv.length >= tokens && part.first_position <= part.kv.length - tokens,
+               "queries at [{}, +{}), {} keys", part.first_position, tokens, part.kv.length);
+  }
+  Run(ctx, parts, true, scratch);
 }
 
 void AttentionCausal(const OpsContext& ctx, Mat<const float> q, const KvView& kv, size_t first_position,
                      AttentionScratch& scratch, Mat<float> out) {
-  MVLM_CHECK(kv.length >= q.rows() && first_position <= kv.length - q.rows(), "queries at [{}, +{}), {} keys",
-             first_position, q.rows(), kv.length);
-  Run(ctx, q, kv, true, first_position, scratch, out);
+  const AttentionPart part{q, kv, first_position, out};
+  AttentionCausal(ctx, {&part, 1}, scratch);
 }
 
 }  // namespace mobilevlm

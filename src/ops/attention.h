@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "ops/context.h"
 #include "ops/kv_view.h"
@@ -22,10 +23,19 @@ struct AttentionScratch {
 void AttentionBidirectional(const OpsContext& ctx, Mat<const float> q, Mat<const float> k, Mat<const float> v,
                             size_t heads, AttentionScratch& scratch, Mat<float> out);
 
+// Queries that share keys, and where their outputs go. q, out: [tokens, heads * head_dim]; out may be q.
+struct AttentionPart {
+  Mat<const float> q;
+  KvView kv;
+  size_t first_position;
+  Mat<float> out;
+};
+
 // Query t stands at first_position + t and sees the keys at positions 0 .. first_position + t, which must
 // already be in the cache: kv.length >= first_position + tokens (LlamaAttention). heads = q.cols() /
 // kv.head_dim is a multiple of kv.kv_heads; consecutive query heads share a key head (grouped queries).
-// q, out: [tokens, heads * head_dim]; out may be q.
+// Several parts are what one call after the other gives.
+void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch);
 void AttentionCausal(const OpsContext& ctx, Mat<const float> q, const KvView& kv, size_t first_position,
                      AttentionScratch& scratch, Mat<float> out);
 

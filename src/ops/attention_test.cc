@@ -161,16 +161,22 @@ TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
           << DTypeName(type) << ", " << s.tokens << ", " << s.head_dim;
 
       for (const size_t step : {1u, 2u, 5u}) {  // few rows read the keys in place, many pack them
-        std::vector<float> parts(q.size());
+        std::vector<float> parts(q.size()), together(q.size());
+        std::vector<AttentionPart> all{
+            {View(q, s.tokens).Rows(0, 0), kv, 0, View(together, s.tokens).Rows(0, 0)}};
         for (size_t t = 0; t < s.tokens; t += step) {
           const size_t count = std::min(step, s.tokens - t);
           KvView grown = kv;
           grown.length = first + t + count;  // as if the later keys were not there yet
-          AttentionCausal(ctx(), View(q, s.tokens).Rows(t, count), grown, first + t, scratch,
-                          View(parts, s.tokens).Rows(t, count));
+          const Mat<const float> some = View(q, s.tokens).Rows(t, count);
+          AttentionCausal(ctx(), some, grown, first + t, scratch, View(parts, s.tokens).Rows(t, count));
+          all.push_back({some, grown, first + t, View(together, s.tokens).Rows(t, count)});
         }
+        AttentionCausal(threaded(), all, scratch);
         EXPECT_TRUE(SameBits(batch, parts)) << DTypeName(type) << ", " << s.tokens << " tokens, head_dim "
                                             << s.head_dim << ", " << step << " at a time";
+        EXPECT_TRUE(SameBits(batch, together)) << DTypeName(type) << ", " << s.tokens << " tokens, head_dim "
+                                               << s.head_dim << ", " << step << " each, in one call";
       }
     }
   }
