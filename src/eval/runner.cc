@@ -54,8 +54,7 @@ struct Outcome {
 class Collector {
  public:
   Collector(const Benchmark& benchmark, AnswerFile file, std::optional<LineLog> timings, size_t end)
-      : benchmark_(benchmark),
-        file_(std::move(file)),
+      : file_(std::move(file)),
         timings_(std::move(timings)),
         next_(file_.next()),
         begin_(file_.next()),
@@ -112,7 +111,6 @@ class Collector {
         index, outcome.milliseconds, s.image_ms, s.prompt_ms, s.generate_ms, s.generated, s.images));
   }
 
-  const Benchmark& benchmark_;
   std::mutex mutex_;
   AnswerFile file_;
   std::optional<LineLog> timings_;
