@@ -270,11 +270,9 @@ Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, Stop
   return Loop(stage, options, stop).Run();
 }
 
-bool StageFinished(const std::string& directory) {
+bool StageFinished(const std::string& directory, int64_t steps) {
   const auto latest = LatestCheckpoint(directory);
-  if (!latest) return false;
-  const auto state = ReadState(latest->path);
-  return state && state->value("finished", false);
+  return latest && latest->step >= steps;
 }
 
 }  // namespace mobilevlm::train

@@ -61,7 +61,7 @@ enum class LoopEnd { kFinished, kStopped };
 // Continues from the newest checkpoint if there is one; a finished stage only loads its weights.
 Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop);
 
-// Has the stage in `directory` finished all its steps?
-bool StageFinished(const std::string& directory);
+// Has the stage in `directory` done this many steps? A recipe that asks for more continues it.
+bool StageFinished(const std::string& directory, int64_t steps);
 
 }  // namespace mobilevlm::train

@@ -142,7 +142,10 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
   try {
     for (const std::string& name : MiniPlan::StageNames()) {
       if (!stages.empty() && std::find(stages.begin(), stages.end(), name) == stages.end()) continue;
-      if (processes.Agree(StageFinished(plan.directory + "/" + name) ? 1 : 0) != 0) {
+      const auto recipe = plan.recipes.find(name);  // none of export
+      if (recipe != plan.recipes.end() &&
+          processes.Agree(StageFinished(plan.directory + "/" + name, recipe->second.schedule.steps) ? 1
+                                                                                                    : 0)) {
         if (processes.first()) fmt::print(stderr, "{}: finished already\n", name);
         continue;
       }

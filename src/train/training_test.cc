@@ -230,7 +230,9 @@ TEST(Mini, QuickRunLowersTheLossOfEveryStageAndExports) {
     const auto log = Log(directory.path() + "/" + stage);
     ASSERT_EQ(log.size(), 40u) << stage;
     EXPECT_LT(log.back()["loss"].get<double>(), log.front()["loss"].get<double>()) << stage;
-    EXPECT_TRUE(StageFinished(directory.path() + "/" + stage));
+    const int64_t steps = plan.recipes.at(stage).schedule.steps;
+    EXPECT_TRUE(StageFinished(directory.path() + "/" + stage, steps));
+    EXPECT_FALSE(StageFinished(directory.path() + "/" + stage, steps + 1)) << "more steps continue";
     for (const nlohmann::json& line : log) losses[stage].push_back(line["loss"]);
   }
   ExpectRecordedLosses(losses);
