@@ -74,7 +74,8 @@ add_custom_target(tests)  # every executable of tests, and what they start
 function(mobilevlm_test NAME)
   cmake_parse_arguments(ARG "" "PREFIX;RUNS" "SOURCES;LIBS;PROPERTIES" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
-  target_link_libraries(${NAME} PRIVATE mobilevlm_flags ${ARG_LIBS} GTest::gtest_main GTest::gmock)
+  # With fmt, whose definitions the precompiled header was made with.
+  target_link_libraries(${NAME} PRIVATE mobilevlm_flags ${ARG_LIBS} ${MOBILEVLM_FMT} GTest::gtest_main GTest::gmock)
   target_compile_options(${NAME} PRIVATE ${MOBILEVLM_TEST_OPTIONS})
   target_compile_definitions(${NAME} PRIVATE MOBILEVLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   set_target_properties(${NAME} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
