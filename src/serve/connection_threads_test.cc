@@ -17,9 +17,9 @@ void WaitUntil(const std::function<bool()>& condition) {
 }
 
 TEST(ConnectionThreads, TheOneThatBecameIdleLastWorksNext) {
-  ConnectionThreads threads(8);
   std::latch together(3);
   std::atomic<int> done = 0;
+  ConnectionThreads threads(8);  // the last, so that its threads end before what they use
   for (int i = 0; i < 3; ++i) {
     threads.enqueue([&] {
       together.arrive_and_wait();
@@ -38,9 +38,9 @@ TEST(ConnectionThreads, TheOneThatBecameIdleLastWorksNext) {
 }
 
 TEST(ConnectionThreads, BeyondTheBoundJobsWait) {
-  ConnectionThreads threads(2);
   std::latch go(1);
   std::atomic<int> started = 0;
+  ConnectionThreads threads(2);
   for (int i = 0; i < 5; ++i) {
     threads.enqueue([&] {
       ++started;
@@ -55,8 +55,8 @@ TEST(ConnectionThreads, BeyondTheBoundJobsWait) {
 }
 
 TEST(ConnectionThreads, IdleOnesEndAndOthersAreStarted) {
-  ConnectionThreads threads(4, milliseconds(5));
   std::atomic<int> done = 0;
+  ConnectionThreads threads(4, milliseconds(5));
   for (int round = 1; round <= 3; ++round) {
     threads.enqueue([&] { ++done; });
     WaitUntil([&] { return threads.threads() == 0; });

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <future>
 #include <map>
+#include <thread>
 #include <vector>
 
 #include "serve/test_support.h"
@@ -218,8 +220,14 @@ TEST(Server, ClientsThatGoAwayFreeTheirPlaces) {
   }
   clients.clear();
   EXPECT_EQ(server.Post(Ask("Now?"))->status, 200);
-  EXPECT_THAT(server.Client().Get("/metrics")->body,
-              HasSubstr("mobilevlm_requests_total{outcome=\"cancelled\"}"));
+  // That a client is gone is seen a moment later.
+  const std::string cancelled = "mobilevlm_requests_total{outcome=\"cancelled\"}";
+  std::string metrics;
+  for (int attempt = 0; attempt < 500 && metrics.find(cancelled) == std::string::npos; ++attempt) {
+    if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    metrics = server.Client().Get("/metrics")->body;
+  }
+  EXPECT_THAT(metrics, HasSubstr(cancelled));
 }
 
 TEST(Server, DrainAnswersWhatItAccepted) {
