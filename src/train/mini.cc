@@ -5,9 +5,12 @@
 #include <memory>
 #include <optional>
 
+#include "base/atomic_file.h"
+#include "base/directories.h"
 #include "train/data/scene_mix.h"
 #include "train/export_hf.h"
 #include "train/loop.h"
+#include "train/mini_start.h"
 #include "train/parallel/process_group.h"
 #include "train/recipe/read_recipe.h"
 #include "train/run.h"
@@ -74,6 +77,11 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
                                            .scenes = static_cast<int>(options.mini().tokenizer_scenes),
                                            .seed = options.seed()};
   const auto make_tokenizer = [&]() -> Status {
+    if (const std::string& start = options.recipe.model.start; !start.empty()) {
+      MVLM_ASSIGN(const MiniStart model, ReadMiniStart(start, config));
+      MVLM_TRY(MakeDirectories(plan.directory));
+      MVLM_TRY(WriteFileAtomically(plan.directory + "/tokenizer.model", model.tokenizer_model));
+    }
     MVLM_TRY(TrainTokenizer(world, tokenizer_options, plan.directory));
     return {};
   };

@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/progress.h"
 #include "base/read_file.h"
-#include "checkpoint/hf_directory.h"
 #include "schema/clip_towers.h"
 #include "schema/tensors.h"
 
@@ -22,21 +21,6 @@ Result<ProjectorType> ParseHfProjector(const std::string& name) {
     if (HfProjectorName(type) == name) return type;
   }
   return Fail("model.projector: no projector '{}'", name);
-}
-
-// A float32 copy of a file's tensor, with what an adapter adds to it.
-torch::Tensor ReadTensor(const SourceTensor& source) {
-  const NamedTensor& stored = *source.stored;
-  const auto read = [](const NamedTensor& tensor) {
-    torch::Tensor values = torch::empty(std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end()));
-    ReadElements(tensor, 0, static_cast<size_t>(values.numel()), values.data_ptr<float>());
-    return values;
-  };
-  torch::Tensor values = read(stored);
-  source.files->Release(stored);
-  if (source.pair != nullptr)
-    values.addmm_(read(*source.pair->b), read(*source.pair->a), 1.0, source.pair->scale);
-  return values;
 }
 
 // Where each tensor of the model is found.
@@ -162,6 +146,20 @@ Status Fill(MobileVlmImpl& model, const HfConfig& config, const Sources& sources
 }
 
 }  // namespace
+
+torch::Tensor ReadTensor(const SourceTensor& source) {
+  const NamedTensor& stored = *source.stored;
+  const auto read = [](const NamedTensor& tensor) {
+    torch::Tensor values = torch::empty(std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end()));
+    ReadElements(tensor, 0, static_cast<size_t>(values.numel()), values.data_ptr<float>());
+    return values;
+  };
+  torch::Tensor values = read(stored);
+  source.files->Release(stored);
+  if (source.pair != nullptr)
+    values.addmm_(read(*source.pair->b), read(*source.pair->a), 1.0, source.pair->scale);
+  return values;
+}
 
 MobileVlm MakeModel(const Recipe& recipe, const HfConfig& config, bool initialise) {
   MobileVlmConfig sizes;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "checkpoint/hf_directory.h"
 #include "schema/read_config.h"
 #include "text/tokenizer.h"
 #include "train/modules/mobilevlm.h"
@@ -31,6 +32,9 @@ Result<StartModel> LoadStartModel(const Recipe& recipe);
 
 // The same model with random weights, of the sizes of `config`: for measuring.
 MobileVlm MakeModel(const Recipe& recipe, const HfConfig& config, bool initialise);
+
+// A float32 copy of a file's tensor, with what an adapter adds to it.
+torch::Tensor ReadTensor(const SourceTensor& source);
 
 Result<Tokenizer> MakeTokenizer(const std::string& tokenizer_model, const std::string& name);
 

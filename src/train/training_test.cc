@@ -15,6 +15,7 @@
 #include "train/checkpoint.h"
 #include "train/loop.h"
 #include "train/mini.h"
+#include "train/mini_start.h"
 #include "train/runlog/run_log.h"
 #include "train/stages/tower.h"
 #include "train/test_support.h"
@@ -254,6 +255,33 @@ TEST(Mini, QuickRunLowersTheLossOfEveryStageAndExports) {
   const auto written = std::filesystem::last_write_time(weights);
   ASSERT_TRUE(RunMini(plan, {"multitask"}).has_value());
   EXPECT_EQ(std::filesystem::last_write_time(weights), written);
+
+  // Another run begins with what this one wrote (model.start): tower, decoder and tokenizer are its.
+  const auto start = ReadMiniStart(directory.path() + "/hf", config);
+  ASSERT_TRUE(start.has_value()) << start.error().message;
+  const auto tower = ReadStageWeights(directory.path() + "/tower");
+  const auto decoder = ReadStageWeights(directory.path() + "/multitask");
+  ASSERT_TRUE(tower.has_value() && decoder.has_value());
+  for (const auto& [name, tensor] : start->tower)
+    EXPECT_TRUE(torch::equal(tensor, tower->tensors.at("tower." + name))) << name;
+  for (const auto& [name, tensor] : start->decoder)
+    EXPECT_TRUE(torch::equal(tensor, decoder->tensors.at(name))) << name;
+  const TemporaryDirectory another;
+  MiniPlan onward = QuickPlan({"run.log_every=1", "model.start=\"" + directory.path() + "/hf\"",
+                               "schedule.steps=2", "schedule.warmup_steps=1"});
+  onward.directory = another.path();
+  ASSERT_TRUE(RunMini(onward, {"tower", "language"}).has_value());
+  const double tower_at_start = Log(another.path() + "/tower").front()["loss"];
+  EXPECT_LT(tower_at_start, losses["tower"].front().get<double>());
+  const double language_at_start = Log(another.path() + "/language").front()["loss"];
+  EXPECT_LT(language_at_start, losses["language"][20].get<double>());
+  EXPECT_EQ(ReadFile(another.path() + "/tokenizer.model", 1 << 20).value(), start->tokenizer_model);
+
+  MiniConfig deeper = config;
+  ++deeper.llm.layers;
+  const auto misfit = ReadMiniStart(directory.path() + "/hf", deeper);
+  ASSERT_FALSE(misfit.has_value());
+  EXPECT_NE(misfit.error().message.find("wanted 3 blocks in the decoder"), std::string::npos) << misfit.error().message;
 }
 
 }  // namespace

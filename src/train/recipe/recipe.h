@@ -19,7 +19,7 @@ struct Recipe {
   std::string kind = "finetune";  // finetune, or one of the mini model's: mini-tower, mini-language, ...
 
   struct Model {
-    std::string start;      // Hugging Face directory of the weights to start from
+    std::string start;      // Hugging Face directory of the weights to start from; mini: empty for fresh ones
     std::string vision;     // CLIP directory; empty: the tower is in `start`
     std::string projector;  // type of a fresh one: ldpnetv2, ldpnet, mlp2x_gelu; empty: the one in `start`
     std::string projector_weights;    // file with a trained one, such as mm_projector.bin; empty: none

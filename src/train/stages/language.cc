@@ -1,6 +1,8 @@
 #include "train/stages/language.h"
 
+#include "train/checkpoint.h"
 #include "train/data/scene_mix.h"
+#include "train/mini_start.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
 
@@ -15,6 +17,11 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
   sizes.cells = config.projector().tokens();
   sizes.look_loss = options.mini().look_loss;
   MobileVlm model(sizes);
+  if (const std::string& start = options.recipe.model.start; !start.empty()) {
+    MVLM_ASSIGN(MiniStart weights, ReadMiniStart(start, config));
+    weights.decoder.merge(ModuleTensors(*model, ""));  // the cells' places stay as initialised
+    MVLM_TRY(LoadModule(*model, weights.decoder, ""));
+  }
   Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());
   const SceneMix scenes(world, options.mini().scene_shares);

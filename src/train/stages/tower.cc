@@ -6,6 +6,8 @@
 #include <mutex>
 #include <type_traits>
 
+#include "train/checkpoint.h"
+#include "train/mini_start.h"
 #include "train/modules/tower_heads.h"
 #include "train/parallel/data_parallel.h"
 #include "train/prefetch.h"
@@ -64,6 +66,10 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
   DataParallel parallel(options.parallel);
   const CoverClasses classes(world.vocabulary());
   SupervisedTower model(config.vision, classes);
+  if (const std::string& start = options.recipe.model.start; !start.empty()) {
+    MVLM_ASSIGN(const MiniStart weights, ReadMiniStart(start, config));
+    MVLM_TRY(LoadModule(*model->tower(), weights.tower, ""));
+  }
   Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());
 
