@@ -26,6 +26,7 @@ struct ConvertFlags {
   std::string vision;
   std::string base;
   std::string mmproj;
+  bool dequantize = false;
   int threads = 0;
 };
 
@@ -60,6 +61,7 @@ void PrintPaths(const std::vector<std::string>& paths) {
 
 Status ToGguf(const ConvertFlags& flags) {
   if (!flags.mmproj.empty()) return Fail("convert: --mmproj belongs to --to hf");
+  if (flags.dequantize) return Fail("convert: --dequantize belongs to --to hf");
   ConvertOptions options;
   options.hf_dir = flags.in;
   options.out_dir = flags.out_dir;
@@ -88,6 +90,7 @@ Status ToHf(const ConvertFlags& flags) {
     if (options.mmproj.empty() && fs::exists(mmproj, ignored)) options.mmproj = mmproj;
   }
   options.out_dir = flags.out_dir;
+  options.dequantize = flags.dequantize;
   options.threads = flags.threads;
   options.progress = ShowProgress(flags.out_dir);
   MVLM_ASSIGN(const ToHfReport report, ConvertToHf(options));
@@ -131,6 +134,8 @@ void AddConvertCommand(CLI::App& app, Status& status) {
   command->add_option("--vision", flags->vision, "A CLIP directory whose tower is used instead of IN's own");
   command->add_option("--base", flags->base, "The model that the LoRA adapter IN was trained on");
   command->add_option("--mmproj", flags->mmproj, "With --to hf: the vision file that belongs to IN");
+  command->add_flag("--dequantize", flags->dequantize,
+                    "With --to hf: quantised matrices as F32, with the values that they stand for");
   command->add_option("--threads", flags->threads, "Threads (0: one per CPU)")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

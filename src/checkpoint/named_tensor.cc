@@ -54,11 +54,12 @@ void CopyElements(const NamedTensor& tensor, uint64_t first, size_t count, std::
 }
 
 void ReadElements(const NamedTensor& tensor, uint64_t first, size_t count, float* out) {
-  const size_t size = GetDTypeInfo(tensor.type).block_bytes;
+  const DTypeInfo& type = GetDTypeInfo(tensor.type);
   if (tensor.strides.empty()) {
-    return Dequantize(tensor.type, tensor.data.data() + first * size, count, out);
+    return Dequantize(tensor.type, tensor.data.data() + first / type.block_size * type.block_bytes, count,
+                      out);
   }
-  std::vector<std::byte> dense(count * size);
+  std::vector<std::byte> dense(count * type.block_bytes);
   Gather(tensor, first, count, dense.data());
   Dequantize(tensor.type, dense.data(), count, out);
 }

@@ -104,6 +104,31 @@ TEST_F(ToHf, ATextModelAlone) {
   ExpectSameTensors(*a, *b);
 }
 
+// What was quantised is written as F32, with the values that it stands for.
+TEST_F(ToHf, DequantisesIfAskedTo) {
+  ASSERT_TRUE(
+      ConvertHfDirectory({kGolden + "nano-ldpv2/hf", Path("q8"), *FindPreset("q8_0"), *FindPreset("q8_0")}));
+  const auto report = ConvertToHf({.text = Path("q8/text.gguf"),
+                                   .mmproj = Path("q8/mmproj.gguf"),
+                                   .out_dir = Path("back"),
+                                   .dequantize = true});
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_TRUE(ConvertHfDirectory({Path("back"), Path("again"), DType::kF32, DType::kF32}));
+  for (const std::string name : {"/text.gguf", "/mmproj.gguf"}) {
+    const auto quantised = GgufFile::Open(Path("q8") + name), again = GgufFile::Open(Path("again") + name);
+    ASSERT_TRUE(quantised && again);
+    int were_quantised = 0;
+    for (const GgufTensor& tensor : quantised->tensors()) {
+      const GgufTensor* found = again->FindTensor(tensor.name);
+      ASSERT_NE(found, nullptr) << tensor.name;
+      were_quantised += tensor.type == DType::kQ8_0;
+      EXPECT_EQ(DequantizeTensor(found->type, found->data), DequantizeTensor(tensor.type, tensor.data))
+          << tensor.name;
+    }
+    EXPECT_GT(were_quantised, 5) << name;
+  }
+}
+
 TEST_F(ToHf, Refusals) {
   ASSERT_TRUE(ConvertHfDirectory({kGolden + "nano-ldpv2/hf", Path("q8"), *FindPreset("q8_0")}));
   EXPECT_THAT(ConvertToHf({Path("q8/text.gguf"), "", Path("out")}).error().message,

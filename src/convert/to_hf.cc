@@ -21,6 +21,8 @@
 namespace mobilevlm {
 namespace {
 
+bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
+
 // Whether every value survives `type`.
 bool Survives(const GgufTensor& tensor, DType type) {
   const std::vector<float> values = DequantizeTensor(tensor.type, tensor.data);
@@ -32,7 +34,7 @@ bool Survives(const GgufTensor& tensor, DType type) {
 // The tensors of both files as a checkpoint's.
 class HfFromGguf {
  public:
-  explicit HfFromGguf(Work& work) : work_(work) {}
+  HfFromGguf(Work& work, bool dequantize) : work_(work), dequantize_(dequantize) {}
 
   // Adds one file's tensors; `specs` outlive the writing.
   Status Add(const GgufFile& file, const std::vector<TensorSpec>& specs) {
@@ -42,9 +44,11 @@ class HfFromGguf {
     MVLM_ASSIGN(const GgufTensor* matrix, FindTensor(file, *first));
     for (const TensorSpec& spec : specs) {
       MVLM_ASSIGN(const GgufTensor* tensor, FindTensor(file, spec));
-      if (GetDTypeInfo(tensor->type).block_size > 1) {
-        return Fail("{}: tensor {} is {}: wanted F32, F16 or BF16; what was quantised cannot be brought back",
-                    file.path(), tensor->name, DTypeName(tensor->type));
+      if (IsQuantised(tensor->type) && !dequantize_) {
+        return Fail(
+            "{}: tensor {} is {}: wanted F32, F16 or BF16; what was quantised cannot be brought back "
+            "(--dequantize writes the values that it stands for)",
+            file.path(), tensor->name, DTypeName(tensor->type));
       }
       AddTensor(file, spec, *tensor, ChooseType(spec, *tensor, matrix->type));
     }
@@ -55,6 +59,7 @@ class HfFromGguf {
 
  private:
   static DType ChooseType(const TensorSpec& spec, const GgufTensor& tensor, DType matrices) {
+    if (IsQuantised(tensor.type) || IsQuantised(matrices)) return DType::kF32;
     const bool changes = spec.storage != TensorStorage::kMatrix && tensor.type != matrices;
     return changes && Survives(tensor, matrices) ? matrices : tensor.type;
   }
@@ -72,7 +77,7 @@ class HfFromGguf {
       job.pool = &work_.pool;
       job.done = [&](uint64_t elements) {
         file.ReleasePages(tensor);
-        const uint64_t bytes = elements * GetDTypeInfo(tensor.type).block_bytes;
+        const uint64_t bytes = *RowBytes(tensor.type, elements);
         return work_.Advance(bytes - std::exchange(before, bytes));
       };
       return StreamTensor(job, sink);
@@ -81,6 +86,7 @@ class HfFromGguf {
   }
 
   Work& work_;
+  bool dequantize_;
   std::vector<StreamedTensor> tensors_;
 };
 
@@ -114,7 +120,7 @@ Result<ToHfReport> ConvertToHf(const ToHfOptions& options) {
   const std::vector<TensorSpec> llm = LlmTensors(config.llm);
   std::vector<TensorSpec> vision;
   Work work(options.threads, options.progress);
-  HfFromGguf tensors(work);
+  HfFromGguf tensors(work, options.dequantize);
   MVLM_TRY(tensors.Add(text, llm));
   if (mmproj) {
     MVLM_ASSIGN(vision, MmprojTensors(*mmproj));
@@ -126,7 +132,8 @@ Result<ToHfReport> ConvertToHf(const ToHfOptions& options) {
                     config.vision.stored_layers};
   MVLM_TRY(tensors.Write(report.written[0]));
   MVLM_TRY(WriteFileAtomically(report.written[1], SentencePieceModel(vocab)));
-  const DType type = text.FindTensor(llm.front().gguf_name)->type;
+  const DType stored = text.FindTensor(llm.front().gguf_name)->type;
+  const DType type = IsQuantised(stored) ? DType::kF32 : stored;
   MVLM_TRY(WriteFileAtomically(report.written[2], HfConfigJson(config, type)));
   return report;
 }

@@ -13,8 +13,8 @@ constexpr std::string_view kTowerPrefix = "model.vision_tower.";
 // Shapes say the rest.
 Status CheckLayers(const char* part, int wanted, int found, const std::string& directory) {
   if (wanted == found) return {};
-  return Fail("model.start: {}: wanted {} blocks in the {}, as the recipe says, found {}", directory, wanted, part,
-              found);
+  return Fail("model.start: {}: wanted {} blocks in the {}, as the recipe says, found {}", directory, wanted,
+              part, found);
 }
 
 }  // namespace
@@ -23,14 +23,17 @@ Result<MiniStart> ReadMiniStart(const std::string& hf_directory, const MiniConfi
   MVLM_ASSIGN(const HfDirectory files, HfDirectory::Open(hf_directory));
   if (!files.config.multimodal) return Fail("model.start: {}: is a language model alone", hf_directory);
   MVLM_TRY(CheckLayers("decoder", config.llm.layers, files.config.llm.layers, hf_directory));
-  MVLM_TRY(CheckLayers("tower", config.vision.stored_layers, files.config.vision.stored_layers, hf_directory));
+  MVLM_TRY(
+      CheckLayers("tower", config.vision.stored_layers, files.config.vision.stored_layers, hf_directory));
 
   MiniStart start;
   start.tokenizer_model = files.tokenizer_model;
   MVLM_ASSIGN(const Tokenizer tokenizer, MakeTokenizer(files.tokenizer_model, hf_directory));
-  for (const TensorSpec& spec : LlmTensors(config.LlmWith(tokenizer))) {
-    MVLM_ASSIGN(const SourceTensor source, files.Require(spec));
-    start.decoder[spec.hf_name] = ReadTensor(source);
+  for (const auto& specs : {LlmTensors(config.LlmWith(tokenizer)), ProjectorTensors(config.projector())}) {
+    for (const TensorSpec& spec : specs) {
+      MVLM_ASSIGN(const SourceTensor source, files.Require(spec));
+      start.rest[spec.hf_name] = ReadTensor(source);
+    }
   }
   for (const TensorSpec& spec : VisionTensors(config.vision)) {
     MVLM_ASSIGN(const SourceTensor source, files.Require(spec));

@@ -1,5 +1,5 @@
-// A trained mini model whose weights another run begins with (model.start of the mini recipes): the bundled one
-// made better, on any machine, by `mobilevlm convert --to hf` and `mobilevlm train mini`.
+// A trained mini model whose weights another run begins with (model.start of the mini recipes): the bundled
+// one made better, on any machine, by `mobilevlm convert --to hf` and `mobilevlm train mini`.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ namespace mobilevlm::train {
 struct MiniStart {
   std::string tokenizer_model;  // the bytes of tokenizer.model: the decoder's rows belong to its pieces
   NamedTensors tower;           // float32, as ClipVisionTower names its parameters
-  NamedTensors decoder;         // float32, by official name
+  NamedTensors rest;            // float32, by official name: decoder and projector
 };
 
 // An Error names the tensor that is missing or has another shape than the

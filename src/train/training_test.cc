@@ -264,7 +264,7 @@ TEST(Mini, QuickRunLowersTheLossOfEveryStageAndExports) {
   ASSERT_TRUE(tower.has_value() && decoder.has_value());
   for (const auto& [name, tensor] : start->tower)
     EXPECT_TRUE(torch::equal(tensor, tower->tensors.at("tower." + name))) << name;
-  for (const auto& [name, tensor] : start->decoder)
+  for (const auto& [name, tensor] : start->rest)
     EXPECT_TRUE(torch::equal(tensor, decoder->tensors.at(name))) << name;
   const TemporaryDirectory another;
   MiniPlan onward = QuickPlan({"run.log_every=1", "model.start=\"" + directory.path() + "/hf\"",
@@ -281,7 +281,8 @@ TEST(Mini, QuickRunLowersTheLossOfEveryStageAndExports) {
   ++deeper.llm.layers;
   const auto misfit = ReadMiniStart(directory.path() + "/hf", deeper);
   ASSERT_FALSE(misfit.has_value());
-  EXPECT_NE(misfit.error().message.find("wanted 3 blocks in the decoder"), std::string::npos) << misfit.error().message;
+  EXPECT_NE(misfit.error().message.find("wanted 3 blocks in the decoder"), std::string::npos)
+      << misfit.error().message;
 }
 
 }  // namespace

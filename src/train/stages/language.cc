@@ -19,8 +19,8 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
   MobileVlm model(sizes);
   if (const std::string& start = options.recipe.model.start; !start.empty()) {
     MVLM_ASSIGN(MiniStart weights, ReadMiniStart(start, config));
-    weights.decoder.merge(ModuleTensors(*model, ""));  // the cells' places stay as initialised
-    MVLM_TRY(LoadModule(*model, weights.decoder, ""));
+    weights.rest.merge(ModuleTensors(*model, ""));  // the cells' places stay as initialised
+    MVLM_TRY(LoadModule(*model, weights.rest, ""));
   }
   Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());

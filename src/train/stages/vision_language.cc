@@ -3,6 +3,7 @@
 #include "image/png_write.h"
 #include "train/checkpoint.h"
 #include "train/data/feature_cache.h"
+#include "train/mini_start.h"
 #include "train/stages/predict.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
@@ -98,7 +99,11 @@ Result<MobileVlm> MakeModel(const Plan& plan, const LlmConfig& llm, const MiniCo
   MobileVlm model(sizes);
   MVLM_ASSIGN(TensorFile start, ReadStageWeights(options.directory + "/" + plan.from));
   if (plan.aligns) {
-    start.tensors.merge(ModuleTensors(*model, ""));  // the projector stays as initialised
+    if (const std::string& from = options.recipe.model.start; !from.empty()) {
+      MVLM_ASSIGN(MiniStart before, ReadMiniStart(from, config));
+      start.tensors.merge(before.rest);  // its projector; the decoder is there already
+    }
+    start.tensors.merge(ModuleTensors(*model, ""));  // else the projector stays as initialised
     for (auto& item : model->named_parameters()) {
       if (item.key() == "cell_places") item.value().requires_grad_(false);  // learned before
     }
