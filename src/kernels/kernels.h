@@ -75,9 +75,10 @@ struct KernelTable {
   // of Q8_0 are whole blocks, k is any.
   void (*gemv_rows[kFormatCount])(const float* x, const void* block, size_t row_bytes, size_t rows, size_t k,
                                   const void* next, float* y);
-  // y[c] += sum over j of x[j] * block[j][c], for c < cols.
+  // y[c] += sum over j of x[j] * block[j][c], for c < cols. `next` is where the reading goes on when the
+  // block ends: its beginning is prefetched, never read; or nullptr.
   void (*gemv_columns[kFormatCount])(const float* x, const void* block, size_t row_bytes, size_t cols,
-                                     size_t k, float* y);
+                                     size_t k, const void* next, float* y);
 
   // Rounded to nearest even; beyond the range becomes infinity; NaN becomes a quiet NaN.
   void (*to_half)(const float* in, size_t n, uint16_t* out);

@@ -4,9 +4,16 @@
 
 namespace mobilevlm {
 
+namespace {
+
+// Whole blocks of keys (ops/kv_view.h).
+size_t PlanePositions(size_t positions) { return (positions + kKeyBlock - 1) / kKeyBlock * kKeyBlock; }
+
+}  // namespace
+
 uint64_t KvCache::Bytes(const LlmConfig& config, DType type, size_t capacity) {
   // The factors passed schema's limits, so the product is far below 2^64.
-  return uint64_t{2} * static_cast<uint64_t>(config.layers) * capacity *
+  return uint64_t{2} * static_cast<uint64_t>(config.layers) * PlanePositions(capacity) *
          static_cast<uint64_t>(config.kv_heads) * KvPositionBytes(type, static_cast<size_t>(config.head_dim));
 }
 
@@ -15,6 +22,7 @@ Result<KvCache> KvCache::Create(const LlmConfig& config, DType type, size_t capa
   cache.type_ = type;
   cache.layers_ = static_cast<size_t>(config.layers);
   cache.capacity_ = capacity;
+  cache.plane_positions_ = PlanePositions(capacity);
   cache.kv_heads_ = static_cast<size_t>(config.kv_heads);
   cache.head_dim_ = static_cast<size_t>(config.head_dim);
   cache.position_bytes_ = KvPositionBytes(type, cache.head_dim_);
@@ -39,7 +47,11 @@ void KvCache::Store(const OpsContext& ctx, size_t layer, Mat<const float> k, Mat
   MVLM_CHECK(k.cols() == width && v.cols() == width, "{} and {} columns, cache of {}", k.cols(), v.cols(),
              width);
   const size_t offset = length_ * position_bytes_;
-  StoreHeads(ctx, k, type_, head_dim_, Plane(layer, false) + offset, position_bytes_, head_bytes());
+  if (CachedKeyOrder(type_) == KeyOrder::kBlocks) {
+    StoreKeyBlocks(ctx, k, type_, head_dim_, length_, Plane(layer, false), head_bytes());
+  } else {
+    StoreHeads(ctx, k, type_, head_dim_, Plane(layer, false) + offset, position_bytes_, head_bytes());
+  }
   StoreHeads(ctx, v, type_, head_dim_, Plane(layer, true) + offset, position_bytes_, head_bytes());
 }
 
@@ -59,7 +71,7 @@ void KvCache::CopyBeginning(const KvCache& other, size_t length) {
              "{} of {} positions, capacity {} and {}", length, other.length_, capacity_, other.capacity_);
   for (size_t head = 0; head < layers_ * 2 * kv_heads_; ++head) {
     const size_t offset = head * head_bytes();
-    std::memcpy(data_.get() + offset, other.data_.get() + offset, length * position_bytes_);
+    std::memcpy(data_.get() + offset, other.data_.get() + offset, PlanePositions(length) * position_bytes_);
   }
   length_ = length;
 }
@@ -69,6 +81,7 @@ KvView KvCache::View(size_t layer, size_t length) const {
   return {.type = type_,
           .k = Plane(layer, false),
           .v = Plane(layer, true),
+          .key_order = CachedKeyOrder(type_),
           .position_bytes = position_bytes_,
           .head_bytes = head_bytes(),
           .length = length,

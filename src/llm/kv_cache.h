@@ -45,20 +45,22 @@ class KvCache {
 
  private:
   KvCache() = default;
-  size_t head_bytes() const { return capacity_ * position_bytes_; }
+  size_t head_bytes() const { return plane_positions_ * position_bytes_; }
   std::byte* Plane(size_t layer, bool values) const;
 
   DType type_ = DType::kF32;
   size_t position_bytes_ = 0;  // of one head
   size_t layers_ = 0;
   size_t capacity_ = 0;
+  size_t plane_positions_ = 0;  // the capacity in whole blocks of keys
   size_t length_ = 0;
   size_t kv_heads_ = 0;
   size_t head_dim_ = 0;
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
-  std::unique_ptr<std::byte[], Free> data_;  // [layers, keys and values, kv_heads, capacity, position_bytes]
+  std::unique_ptr<std::byte[], Free>
+      data_;  // [layers, keys and values, kv_heads, plane_positions, position_bytes]
 };
 
 }  // namespace mobilevlm

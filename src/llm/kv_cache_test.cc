@@ -24,7 +24,15 @@ LlmConfig SmallConfig() {
 
 class KvCacheOfType : public ::testing::TestWithParam<DType> {
  protected:
-  // Element `column` of one position, all heads side by side.
+  // Element `column` of the key at one position, all heads side by side.
+  float KeyAt(const KvView& view, size_t position, size_t column) const {
+    if (view.key_order == KeyOrder::kRows) return At(view, view.k, position, column);
+    const auto* key = static_cast<const std::byte*>(view.k) + column / view.head_dim * view.head_bytes +
+                      KeyOffset(view.type, view.head_dim, position, column % view.head_dim);
+    return GetParam() == DType::kF32 ? *reinterpret_cast<const float*>(key)
+                                     : F16ToF32(*reinterpret_cast<const f16_t*>(key));
+  }
+  // The same of what lies in rows.
   float At(const KvView& view, const void* data, size_t position, size_t column) const {
     const auto* bytes = static_cast<const std::byte*>(data) + column / view.head_dim * view.head_bytes +
                         position * view.position_bytes;
@@ -70,7 +78,7 @@ TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
         // Q8_0 rounds to a 127th of the largest of a head, and its scale to 11 bits.
         const float k = value(layer, false, p, c);
         const float v = value(layer, true, p, c);
-        ASSERT_NEAR(At(view, view.k, p, c), k, GetParam() == DType::kQ8_0 ? (k + 6) * 0.005f : 0.0f);
+        ASSERT_NEAR(KeyAt(view, p, c), k, GetParam() == DType::kQ8_0 ? (k + 6) * 0.005f : 0.0f);
         ASSERT_NEAR(At(view, view.v, p, c), v, GetParam() == DType::kQ8_0 ? (v + 6) * 0.005f : 0.0f);
       }
     }
@@ -81,7 +89,32 @@ TEST_P(KvCacheOfType, BytesCountEverything) {
   const size_t head = GetParam() == DType::kF32   ? 6 * 4
                       : GetParam() == DType::kF16 ? 6 * 2
                                                   : sizeof(BlockQ8_0);
-  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * 7 * 2 * head);
+  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), 7), 2 * 2 * kKeyBlock * 2 * head);
+  EXPECT_EQ(KvCache::Bytes(SmallConfig(), GetParam(), kKeyBlock + 1), 2 * 2 * 2 * kKeyBlock * 2 * head);
+}
+
+TEST_P(KvCacheOfType, CopyBeginningContinuesApart) {
+  constexpr size_t kWidth = 12, kTokens = kKeyBlock + 3;
+  auto one = KvCache::Create(SmallConfig(), GetParam(), 2 * kKeyBlock);
+  auto two = KvCache::Create(SmallConfig(), GetParam(), 2 * kKeyBlock);
+  ASSERT_TRUE(one && two);
+  const auto store = [&](KvCache& cache, size_t tokens, float value) {
+    const std::vector<float> row(tokens * kWidth, value);
+    const Mat<const float> rows(row.data(), tokens, kWidth);
+    for (size_t layer = 0; layer < 2; ++layer) cache.Store(ctx_, layer, rows, rows);
+    cache.Advance(tokens);
+  };
+  store(*one, kTokens, 1);
+  two->CopyBeginning(*one, kTokens - 1);
+  EXPECT_EQ(two->length(), kTokens - 1);
+  store(*two, 2, 2);
+  for (size_t layer = 0; layer < 2; ++layer) {
+    const KvView first = one->View(layer, kTokens), second = two->View(layer, kTokens + 1);
+    EXPECT_NEAR(KeyAt(first, kTokens - 1, 3), 1, 0.01f);
+    EXPECT_NEAR(KeyAt(second, kTokens - 2, 3), 1, 0.01f);
+    EXPECT_NEAR(KeyAt(second, kTokens - 1, 3), 2, 0.01f);
+    EXPECT_NEAR(At(second, second.v, kTokens, 11), 2, 0.01f);
+  }
 }
 
 TEST_P(KvCacheOfType, TruncateMakesRoom) {

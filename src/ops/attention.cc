@@ -13,6 +13,7 @@ namespace mobilevlm {
 namespace {
 
 constexpr size_t kKeysPerBlock = kPanelK;  // one chain of the value product per block
+static_assert(kKeysPerBlock % kKeyBlock == 0);
 constexpr size_t kTileFloats = kTileRows * kTileStride;
 // Rows that share one packing of the keys: enough that packing costs little, few enough that what the rows
 // gather stays in L2.
@@ -47,6 +48,18 @@ struct Job {
   size_t Column(size_t kv_head, size_t i) const { return (kv_head * group + i % group) * kv.head_dim; }
   const unsigned char* At(const void* base, size_t kv_head, size_t position) const {
     return static_cast<const unsigned char*>(base) + kv_head * kv.head_bytes + position * kv.position_bytes;
+  }
+  bool key_blocks() const { return kv.key_order == KeyOrder::kBlocks; }
+  // In blocks: bytes between elements d and d + 1 of a key.
+  size_t key_step() const { return kKeyBlock * GetDTypeInfo(kv.type).block_bytes; }
+  // In blocks: element d of the first key of the block that holds `position`.
+  const unsigned char* KeyBlock(size_t kv_head, size_t position, size_t d) const {
+    return static_cast<const unsigned char*>(kv.k) + kv_head * kv.head_bytes +
+           KeyOffset(kv.type, kv.head_dim, position / kKeyBlock * kKeyBlock, d);
+  }
+  // Where the keys from `position` on begin, the first of a block.
+  const unsigned char* FirstKey(size_t kv_head, size_t position) const {
+    return key_blocks() ? KeyBlock(kv_head, position, 0) : At(kv.k, kv_head, position);
   }
 };
 
@@ -103,6 +116,12 @@ void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, s
     const unsigned char* keys = job.At(job.kv.k, kv_head, begin + key);
     for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
       const Chunk c = GetChunk(job, chunk);
+      if (job.key_blocks()) {
+        job.kernels.pack_columns[job.format](job.KeyBlock(kv_head, begin + key, c.first), job.key_step(),
+                                             (begin + key) % kKeyBlock, std::min(job.width, count - key),
+                                             c.depth, slot.Keys(job, key, chunk));
+        continue;
+      }
       job.kernels.pack_rows[job.format](keys + c.offset, job.kv.position_bytes,
                                         std::min(job.width, count - key), RoundUp(c.depth, block_size),
                                         keys + job.width * job.kv.position_bytes, slot.Keys(job, key, chunk));
@@ -113,6 +132,25 @@ void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, s
     job.kernels.pack_columns[job.format](job.At(job.kv.v, kv_head, begin), job.kv.position_bytes, d,
                                          std::min(job.width, job.kv.head_dim - d), count,
                                          slot.values + panel * kKeysPerBlock * job.width);
+  }
+}
+
+// The part of Scores for keys in blocks that are read in place.
+void BlockScores(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count) {
+  for (size_t key = 0; key < count; key += kKeyBlock) {
+    // Behind the keys of this block come its values.
+    const unsigned char* behind = key + kKeyBlock < count ? job.KeyBlock(kv_head, block + key + kKeyBlock, 0)
+                                                          : job.At(job.kv.v, kv_head, block);
+    for (size_t chunk = 0; chunk < job.dim_chunks; ++chunk) {
+      const Chunk c = GetChunk(job, chunk);
+      const unsigned char* keys = job.KeyBlock(kv_head, block + key, c.first);
+      const unsigned char* next = chunk + 1 < job.dim_chunks ? keys + c.depth * job.key_step() : behind;
+      for (size_t r = 0; r < rows; ++r) {
+        job.kernels.gemv_columns[job.format](slot.query + chunk * kTileFloats + r * kTileStride, keys,
+                                             job.key_step(), std::min(kKeyBlock, count - key), c.depth, next,
+                                             slot.scores + r * kTileStride + key);
+      }
+    }
   }
 }
 
@@ -131,6 +169,7 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
     }
   }
   std::memset(slot.scores, 0, rows * kTileStride * sizeof(float));  // in one piece: quicker than its rows
+  if (job.in_place && job.key_blocks()) return BlockScores(job, slot, kv_head, rows, block, count);
   for (size_t key = 0; key < count; key += job.width) {
     const size_t keys = std::min(job.width, count - key);
     const unsigned char* here = job.At(job.kv.k, kv_head, block + key);
@@ -154,21 +193,17 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
   }
 }
 
-// The first keys of a head that is about to be read in place: no key before them asks for them.
-void PrefetchKeys(const Job& job, size_t kv_head) {
-  const unsigned char* keys = job.At(job.kv.k, kv_head, 0);
-  const size_t bytes = std::min(job.width, job.kv.length) * job.kv.position_bytes;
-  for (size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(keys + byte);
-}
-
 // sums[r] += scores[r] . values for the keys [block, block + count), packed or in place.
 void AddValues(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count,
                float* sums) {
   if (job.in_place) {
-    if (kv_head + 1 < job.kv.kv_heads) PrefetchKeys(job, kv_head + 1);
+    const size_t behind = block + kKeysPerBlock;
+    const unsigned char* next = behind < job.kv.length          ? job.FirstKey(kv_head, behind)
+                                : kv_head + 1 < job.kv.kv_heads ? job.FirstKey(kv_head + 1, 0)
+                                                                : nullptr;
     for (size_t r = 0; r < rows; ++r) {
       job.kernels.gemv_columns[job.format](slot.scores + r * kTileStride, job.At(job.kv.v, kv_head, block),
-                                           job.kv.position_bytes, job.kv.head_dim, count,
+                                           job.kv.position_bytes, job.kv.head_dim, count, next,
                                            sums + r * job.sums_stride());
     }
     return;
@@ -250,6 +285,8 @@ Job MakeJob(const OpsContext& ctx, const AttentionPart& part, bool causal) {
                  q.cols() == out.cols(),
              "q [{}, {}], out [{}, {}], {} key heads of {}", q.rows(), q.cols(), out.rows(), out.cols(),
              kv.kv_heads, kv.head_dim);
+  MVLM_CHECK(kv.key_order == KeyOrder::kRows || kKeyBlock % ctx.kernels->panel_width == 0, "panels of {}",
+             ctx.kernels->panel_width);
   MVLM_CHECK(kv.position_bytes >= KvPositionBytes(kv.type, kv.head_dim), "{} bytes per position",
              kv.position_bytes);
   const size_t width = ctx.kernels->panel_width;

@@ -85,19 +85,46 @@ const Shape kCausalShapes[] = {
 
 constexpr DType kKvTypes[] = {DType::kF32, DType::kF16, DType::kQ8_0};
 
-// Keys or values in a cache: some bytes between positions and heads, NaN in them and behind the last
-// position.
+// Keys or values in a cache: NaN between rows, between heads and behind the last position.
 struct TestCache {
   DType type;
+  KeyOrder order;
   size_t position_bytes, head_bytes;
   std::vector<std::byte> bytes;
 
-  TestCache(const OpsContext& ctx, DType kv_type, const Shape& s, const std::vector<float>& values)
+  TestCache(const OpsContext& ctx, DType kv_type, KeyOrder key_order, const Shape& s,
+            const std::vector<float>& values)
       : type(kv_type),
+        order(key_order),
         position_bytes(KvPositionBytes(type, s.head_dim) + 4),
-        head_bytes((s.keys + 1) * position_bytes + 8),
+        head_bytes((s.keys / kKeyBlock + 1) * kKeyBlock * position_bytes + 8),
         bytes(s.kv_heads * head_bytes, std::byte{0xFF}) {
-    StoreHeads(ctx, View(values, s.keys), type, s.head_dim, bytes.data(), position_bytes, head_bytes);
+    const Mat<const float> all = View(values, s.keys);
+    if (order == KeyOrder::kRows) {
+      StoreHeads(ctx, all, type, s.head_dim, bytes.data(), position_bytes, head_bytes);
+      return;
+    }
+    const size_t half = s.keys / 2;  // as two steps
+    StoreKeyBlocks(ctx, all.Rows(0, half), type, s.head_dim, 0, bytes.data(), head_bytes);
+    StoreKeyBlocks(ctx, all.Rows(half, s.keys - half), type, s.head_dim, half, bytes.data(), head_bytes);
+  }
+  static TestCache Keys(const OpsContext& ctx, DType type, const Shape& s, const std::vector<float>& values) {
+    return TestCache(ctx, type, CachedKeyOrder(type), s, values);
+  }
+  static TestCache Values(const OpsContext& ctx, DType type, const Shape& s,
+                          const std::vector<float>& values) {
+    return TestCache(ctx, type, KeyOrder::kRows, s, values);
+  }
+  // Does the cache hold anything at this byte?
+  bool Holds(size_t byte, const Shape& s) const {
+    const size_t in_head = byte % head_bytes;
+    if (order == KeyOrder::kRows) {
+      return in_head / position_bytes < s.keys &&
+             in_head % position_bytes < KvPositionBytes(type, s.head_dim);
+    }
+    const size_t element = in_head / GetDTypeInfo(type).block_bytes, block = kKeyBlock * s.head_dim;
+    return element / block * kKeyBlock + element % kKeyBlock < s.keys &&
+           element / block <= s.keys / kKeyBlock;
   }
   // What the cache holds, as floats in [keys, kv_heads * head_dim].
   std::vector<float> Read(const Shape& s) const {
@@ -105,6 +132,13 @@ struct TestCache {
     std::vector<float> row((s.head_dim + 31) / 32 * 32);
     for (size_t p = 0; p < s.keys; ++p) {
       for (size_t h = 0; h < s.kv_heads; ++h) {
+        if (order == KeyOrder::kBlocks) {
+          for (size_t d = 0; d < s.head_dim; ++d) {
+            kGenericKernels.widen[GetKernelFormat(type)](
+                bytes.data() + h * head_bytes + KeyOffset(type, s.head_dim, p, d), 1, &values.emplace_back());
+          }
+          continue;
+        }
         kGenericKernels.widen[GetKernelFormat(type)](bytes.data() + h * head_bytes + p * position_bytes,
                                                      type == DType::kQ8_0 ? row.size() : s.head_dim,
                                                      row.data());
@@ -115,23 +149,22 @@ struct TestCache {
   }
 };
 
-TEST_P(AttentionTest, StoreHeadsRoundsAndStaysInItsPlace) {
-  const Shape s{40, 40, 2, 2, 80};
+TEST_P(AttentionTest, StoringRoundsAndStaysInItsPlace) {
+  const Shape s{70, 70, 2, 2, 80};
   const std::vector<float> values = RandomFloats(s.keys * s.kv_heads * s.head_dim, 1, -3, 3);
   for (const DType type : kKvTypes) {
-    const TestCache cache(threaded(), type, s, values);
-    const std::vector<float> read = cache.Read(s);
-    for (size_t i = 0; i < values.size(); ++i) {
-      const float rounded = type == DType::kF16 ? F16ToF32(F32ToF16(values[i])) : values[i];
-      ASSERT_NEAR(read[i], rounded,
-                  type == DType::kQ8_0 ? 3.0 / 127 * 0.57 : 0.0);  // half a step, and the scale
-    }
-    const size_t used = KvPositionBytes(type, s.head_dim);
-    for (size_t i = 0; i < cache.bytes.size(); ++i) {
-      const size_t in_head = i % cache.head_bytes;
-      const bool gap = in_head / cache.position_bytes >= s.keys || in_head % cache.position_bytes >= used;
-      if (gap) {
-        ASSERT_EQ(cache.bytes[i], std::byte{0xFF}) << DTypeName(type) << " byte " << i;
+    for (const TestCache& cache :
+         {TestCache::Keys(threaded(), type, s, values), TestCache::Values(threaded(), type, s, values)}) {
+      const std::vector<float> read = cache.Read(s);
+      for (size_t i = 0; i < values.size(); ++i) {
+        const float rounded = type == DType::kF16 ? F16ToF32(F32ToF16(values[i])) : values[i];
+        ASSERT_NEAR(read[i], rounded,
+                    type == DType::kQ8_0 ? 3.0 / 127 * 0.57 : 0.0);  // half a step, and the scale
+      }
+      for (size_t i = 0; i < cache.bytes.size(); ++i) {
+        if (!cache.Holds(i, s)) {
+          ASSERT_EQ(cache.bytes[i], std::byte{0xFF}) << DTypeName(type) << " byte " << i;
+        }
       }
     }
   }
@@ -145,11 +178,12 @@ TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
       const size_t first = s.keys - s.tokens;
       const size_t width = s.kv_heads * s.head_dim;
       const std::vector<float> q = RandomFloats(s.tokens * s.heads * s.head_dim, 1, -8, 8);
-      const TestCache k(threaded(), type, s, RandomFloats(s.keys * width, 2));
-      const TestCache v(ctx(), type, s, RandomFloats(s.keys * width, 3));
+      const TestCache k = TestCache::Keys(threaded(), type, s, RandomFloats(s.keys * width, 2));
+      const TestCache v = TestCache::Values(ctx(), type, s, RandomFloats(s.keys * width, 3));
       const KvView kv{.type = type,
                       .k = k.bytes.data(),
                       .v = v.bytes.data(),
+                      .key_order = k.order,
                       .position_bytes = k.position_bytes,
                       .head_bytes = k.head_bytes,
                       .length = s.keys,
@@ -192,8 +226,8 @@ TEST_P(AttentionTest, Q8KeysAndValuesStayCloseToFloat) {
     const std::vector<float> q = RandomFloats(s.tokens * width, 1);
     const std::vector<float> k = RandomFloats(s.keys * width, 2);
     const std::vector<float> v = RandomFloats(s.keys * width, 3);
-    const TestCache k8(ctx(), DType::kQ8_0, s, k);
-    const TestCache v8(ctx(), DType::kQ8_0, s, v);
+    const TestCache k8 = TestCache::Keys(ctx(), DType::kQ8_0, s, k);
+    const TestCache v8 = TestCache::Values(ctx(), DType::kQ8_0, s, v);
     std::vector<float> out(q.size());
     AttentionCausal(ctx(), View(q, s.tokens),
                     {.type = DType::kQ8_0,

@@ -1,5 +1,9 @@
 // Keys and values as attention reads them: per head a matrix [length, head_dim] of one element type. The
 // matrices of a cache lie head after head, so that a decoded token reads each of them as one stream.
+//
+// A query's products with many keys sum over head_dim, so a cache holds its keys transposed, in blocks of
+// kKeyBlock positions, [head_dim, kKeyBlock]: neighbouring sums then read neighbouring elements. Q8_0, whose
+// scales belong to 32 elements of one key, stays in rows.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +14,20 @@
 
 namespace mobilevlm {
 
-// Keys and values of one layer, read-only. Position p of head h starts at
-// k + h * head_bytes + p * position_bytes, likewise for v.
+constexpr size_t kKeyBlock = 64;  // a multiple of every panel width
+
+enum class KeyOrder { kRows, kBlocks };
+// How a cache of this type holds its keys.
+KeyOrder CachedKeyOrder(DType type);
+
+// Keys and values of one layer, read-only. Position p of head h starts at v + h * head_bytes + p *
+// position_bytes, and likewise at k in rows. In blocks, element d of that key is at
+// k + h * head_bytes + KeyOffset(type, head_dim, p, d).
 struct KvView {
   DType type = DType::kF32;  // F32, F16 or Q8_0
   const void* k = nullptr;
   const void* v = nullptr;
+  KeyOrder key_order = KeyOrder::kRows;
   size_t position_bytes = 0;  // at least KvPositionBytes
   size_t head_bytes = 0;
   size_t length = 0;  // positions that hold data
@@ -29,6 +41,14 @@ bool IsKvType(DType type);
 // Bytes of one position of one head. Q8_0 has a scale per 32 elements of a head; where head_dim is not a
 // multiple of 32, the last block is filled up with zeros: a head of 80 takes 3 blocks, 102 bytes.
 size_t KvPositionBytes(DType type, size_t head_dim);
+
+// Bytes from a head's start to element `d` of the key at `position`, in blocks.
+size_t KeyOffset(DType type, size_t head_dim, size_t position, size_t d);
+
+// Writes keys in [tokens, heads * head_dim] at the positions first .. of a cache of `type`, F32 or F16, whose
+// keys are in blocks. Rounded as by StoreHeads.
+void StoreKeyBlocks(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, size_t first,
+                    std::byte* out, size_t head_bytes);
 
 // Writes keys or values in [tokens, heads * head_dim] as a cache of `type` holds them: head h of row t to
 // out + h * head_bytes + t * position_bytes. Rounded to nearest even; beyond the range of a half becomes

@@ -90,7 +90,8 @@ void GemvRows(const float* x, const void* block, size_t row_bytes, size_t rows, 
 }
 
 template <class Read>
-void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, float* y) {
+void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, const void*,
+                 float* y) {
   for (size_t j = 0; j < k; ++j) {
     const auto* row = static_cast<const unsigned char*>(block) + j * row_bytes;
     for (size_t c = 0; c < cols; ++c) y[c] += x[j] * Read::At(row, c);

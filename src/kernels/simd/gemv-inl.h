@@ -78,16 +78,20 @@ void GemvRows(const float* x, const void* block, size_t row_bytes, size_t rows, 
 // N registers of columns; the last one may be a part.
 template <class V, class Reader, int N, class Part>
 void GemvColumnsStripe(const float* x, const unsigned char* row, size_t row_bytes, size_t k, size_t first,
-                       Part last, float* y) {
-  // Far enough ahead for memory: the rows of one head follow each other.
-  constexpr size_t kAhead = 4096;
+                       Part last, const void* next, float* y) {
+  constexpr size_t kAhead = 8192;  // far enough for memory
+  const auto* end = row + k * row_bytes;
+  if (next == nullptr) next = row;  // in the cache already
   typename V::F sum[N];
 #pragma GCC unroll 8
   for (int i = 0; i < N - 1; ++i) sum[i] = V::Load(y + i * V::kLanes, All{});
   sum[N - 1] = V::Load(y + (N - 1) * V::kLanes, last);
   for (size_t j = 0; j < k; ++j, row += row_bytes) {
     const auto value = V::Set(x[j]);
-    for (size_t byte = 0; byte < N * Reader::kBytesPerVector; byte += 64) Prefetch(row, kAhead + byte);
+    const size_t left = static_cast<size_t>(end - row);
+    const void* stream = left > kAhead ? row : next;
+    const size_t ahead = left > kAhead ? kAhead : kAhead - left;
+    for (size_t byte = 0; byte < N * Reader::kBytesPerVector; byte += 64) Prefetch(stream, ahead + byte);
 #pragma GCC unroll 8
     for (int i = 0; i < N - 1; ++i) {
       sum[i] = V::Fma(value, Reader::At(row, first + i * V::kLanes, All{}), sum[i]);
@@ -100,7 +104,8 @@ void GemvColumnsStripe(const float* x, const unsigned char* row, size_t row_byte
 }
 
 template <class V, class Reader, class Part>
-using GemvColumnsFn = void (*)(const float*, const unsigned char*, size_t, size_t, size_t, Part, float*);
+using GemvColumnsFn = void (*)(const float*, const unsigned char*, size_t, size_t, size_t, Part, const void*,
+                               float*);
 
 template <class V, class Reader, class Part>
 constexpr GemvColumnsFn<V, Reader, Part> kGemvColumns[] = {nullptr,
@@ -114,16 +119,17 @@ constexpr GemvColumnsFn<V, Reader, Part> kGemvColumns[] = {nullptr,
                                                            GemvColumnsStripe<V, Reader, 8, Part>};
 
 template <class V, class Reader>
-void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, float* y) {
+void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t cols, size_t k, const void* next,
+                 float* y) {
   const auto* rows = static_cast<const unsigned char*>(block);
   for (size_t c = 0; c < cols; c += 8 * V::kLanes) {
     const size_t left = cols - c < 8 * V::kLanes ? cols - c : 8 * V::kLanes;
     const size_t registers = (left + V::kLanes - 1) / V::kLanes;
     const Some last{left - (registers - 1) * V::kLanes};
     if (last.n == V::kLanes) {
-      kGemvColumns<V, Reader, All>[registers](x, rows, row_bytes, k, c, All{}, y + c);
+      kGemvColumns<V, Reader, All>[registers](x, rows, row_bytes, k, c, All{}, next, y + c);
     } else {
-      kGemvColumns<V, Reader, Some>[registers](x, rows, row_bytes, k, c, last, y + c);
+      kGemvColumns<V, Reader, Some>[registers](x, rows, row_bytes, k, c, last, next, y + c);
     }
   }
 }
