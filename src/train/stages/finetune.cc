@@ -69,8 +69,15 @@ class FinetuneRun {
   Result<LoopEnd> Run(StopSignal& stop) {
     const MobileVlmConfig& sizes = start_.model->config();
     const int longest = sizes.positions > 0 ? sizes.positions : sizes.llm.context;
-    MVLM_ASSIGN(AnnotatedBatches batches,
-                AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest));
+    const auto open = [&] { return AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest); };
+    if (!parallel_.processes().alone()) {  // one indexes the files, the others find the index
+      const auto index = [&]() -> Status {
+        MVLM_TRY(open());
+        return {};
+      };
+      MVLM_TRY(parallel_.processes().OncePerMachine(index));
+    }
+    MVLM_ASSIGN(AnnotatedBatches batches, open());
     batches_ = std::make_unique<AnnotatedBatches>(std::move(batches));
     MVLM_TRY(OpenFeatures());
     if (recipe_.schedule.steps == 0) {
