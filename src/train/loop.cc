@@ -163,7 +163,8 @@ class Interval {
     return line;
   }
 
-  void Restart() { since_ = Clock::now(); }  // what came before is not part of the speed
+  // What was done since `begin` is not part of the speed.
+  void LeaveOut(Clock::time_point begin) { since_ += Clock::now() - begin; }
 
  private:
   int64_t steps_done_;
@@ -216,15 +217,18 @@ class Loop {
     const bool by_steps = recipe_.run.save_every > 0 && done % recipe_.run.save_every == 0;
     const bool validating = !stopping && (last || done % recipe_.run.validate_every == 0);
     if ((validating && stage_.validate) || last || stopping || done % recipe_.run.log_every == 0) {
-      Log(done, validating, interval.Take(stage_, options_, done, factor, peak_gflops_));
-      interval.Restart();
+      nlohmann::json line = interval.Take(stage_, options_, done, factor, peak_gflops_);
+      const Clock::time_point begin = Clock::now();
+      Log(done, validating, std::move(line));
+      interval.LeaveOut(begin);
     }
     if (last || stopping || by_clock || by_steps) {
+      const Clock::time_point begin = Clock::now();
       MVLM_TRY(Save(stage_, options_, done));
       if (last || stopping) processes.Barrier();  // what comes next reads the checkpoint
       last_save_ = Clock::now();
       WriteRunReport();
-      interval.Restart();
+      interval.LeaveOut(begin);
     }
     if (stopping && !last && processes.first()) {
       fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", recipe_.stage, done);
