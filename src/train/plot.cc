@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numbers>
 
 #include "base/atomic_file.h"
 #include "base/check.h"
@@ -130,6 +131,10 @@ class PanelPainter {
       if (Drawn(series.y[i])) cairo_line_to(cr_, PixelX(series.x[i]), PixelY(Scaled(series.y[i])));
     }
     cairo_stroke(cr_);
+    if (series.x.size() == 1 && Drawn(series.y[0])) {  // no line shows a lone point
+      cairo_arc(cr_, PixelX(series.x[0]), PixelY(Scaled(series.y[0])), 4, 0, 2 * std::numbers::pi);
+      cairo_fill(cr_);
+    }
     const double y = kMarginTop + 10 + 18 * static_cast<double>(index);
     Line(kWidth - kMarginRight + 10, y - 4, kWidth - kMarginRight + 30, y - 4);
     cairo_set_dash(cr_, dashes, 0, 0);

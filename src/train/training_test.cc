@@ -208,13 +208,15 @@ void ExpectRecordedLosses(const nlohmann::json& losses) {
   const bool same_machine = recorded["arithmetic"] == arithmetic;
   for (const auto& [stage, wanted] : recorded["losses"].items()) {
     const nlohmann::json& found = losses.at(stage);
+    // The other stages begin where an earlier one ended, with what rounding has grown to by then.
+    const double tolerance = stage == "tower" || stage == "language" ? 2e-3 : 0.1;
     ASSERT_EQ(found.size(), wanted.size()) << stage;
     for (size_t i = 0; i < wanted.size(); ++i) {
       const auto a = found[i].get<double>(), b = wanted[i].get<double>();
       if (same_machine) {
         ASSERT_EQ(a, b) << stage << " step " << i + 1;
       } else if (i < 10) {  // later, rounding grows into different runs
-        EXPECT_NEAR(a, b, 2e-3 * b) << stage << " step " << i + 1;
+        EXPECT_NEAR(a, b, tolerance * b) << stage << " step " << i + 1;
       }
     }
   }
