@@ -95,8 +95,7 @@ Result<std::optional<RunScore>> ReadScore(const std::string& path, int per_kind,
 // Of a mini run's stage 0.
 Result<std::string> HashBase(const std::string& base) {
   std::string hashes;
-  for (const char* file :
-       {"/tower/latest/model.safetensors", "/language/latest/model.safetensors", "/tokenizer.model"}) {
+  for (const char* file : {"/tower/latest/model.safetensors", "/language/latest/model.safetensors"}) {
     auto mapped = MappedFile::Open(base + file);
     if (!mapped) return Context(mapped.error(), "--base: wanted a run of `mobilevlm train mini`");
     hashes += ToHex(HashBytes(mapped->bytes().data(), mapped->bytes().size()));

@@ -73,7 +73,7 @@ class TrainingRuns {
   std::string Directory(const Variant& variant, int seed) const;
 
   const TrainingBudget& budget() const { return budget_; }
-  const std::string& base_hash() const { return base_hash_; }  // of stage 0's weights and tokenizer
+  const std::string& base_hash() const { return base_hash_; }  // of stage 0's weights
   const std::string& work() const { return work_; }
 
  private:

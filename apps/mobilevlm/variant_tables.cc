@@ -168,7 +168,7 @@ std::vector<std::pair<std::string, std::string>> TrainingSettings(const Experime
       {"training scenes", std::to_string(budget.scenes)},
       {"seeds", seeds == 1 ? std::string("1") : fmt::format("1 to {}", seeds)},
       {"questions", std::to_string(flags.per_kind) + " of each kind, test split"},
-      {"stage 0 (tower, language stage, tokenizer), hash", runs.base_hash()}};
+      {"stage 0 (tower, language stage), hash", runs.base_hash()}};
   if (flags.training.quick) settings.emplace_back("sizes", "tiny (--quick): these numbers mean nothing");
   if (!flags.training.set.empty()) {
     settings.emplace_back("set for all", fmt::format("{}", fmt::join(flags.training.set, ", ")));

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -85,7 +86,8 @@ Status RunWatched(const std::vector<std::string>& arguments, const std::string& 
       told = true;
     }
     if (since.Seconds() > kShowSeconds) {
-      const std::string line = LastLine(words.get());
+      std::string line = LastLine(words.get());
+      line.resize(std::min(line.size(), line.find(" {")));  // numbers of a validation, which the log keeps
       if (line != shown) fmt::print(stderr, "{}: {}\n", label, line);
       shown = line;
       since = {};

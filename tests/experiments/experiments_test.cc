@@ -50,6 +50,13 @@ class Experiment : public testing::Test {
     return Process::Run(arguments, options);
   }
 
+  // What a run has learned, byte for byte.
+  std::string Weights(const std::string& run) const {
+    const std::string weights = ReadText(Path(run) + "/multitask/latest/model.safetensors");
+    EXPECT_NE(weights, "") << run;
+    return weights;
+  }
+
   std::string directory_;
 };
 
@@ -71,6 +78,11 @@ TEST_F(Experiment, AblationsKilledAndContinuedGiveThePageOfARunWithoutAStop) {
   EXPECT_NE(rest.err.find(", done before"), std::string::npos) << rest.err;
   EXPECT_EQ(ReadText(Path("continued/page.md")), ReadText(Path("page/page.md")));
   EXPECT_EQ(ReadText(Path("continued/result.json")), ReadText(Path("page/result.json")));
+
+  for (const char* run : {"reference-s1", "frozen-s2", "one-stage-s1", "pool-4-s2"}) {
+    EXPECT_TRUE(Weights(fmt::format("parts/runs/{}", run)) == Weights(fmt::format("whole/runs/{}", run)))
+        << run;
+  }
 
   const auto result = nlohmann::json::parse(ReadText(Path("page/result.json")));
   std::map<std::string, nlohmann::json> tables;
@@ -101,7 +113,7 @@ TEST_F(Experiment, CtrlCStopsTheTrainerToo) {
       Run("ablations", "work", "page",
           {"--seeds", "1", "--multitask-steps", "100000", "--base", Path("first/base")},
           {.interrupt_when = Path("work/runs/reference-s1/multitask/log.jsonl")});
-  EXPECT_EQ(stopped.exit_code, 2);
+  EXPECT_EQ(stopped.exit_code, 130);
   EXPECT_NE(stopped.err.find("interrupted; the same command continues"), std::string::npos) << stopped.err;
   EXPECT_TRUE(fs::exists(Path("work/runs/reference-s1/multitask/latest/state.json"))) << "saved what it had";
 }
