@@ -17,6 +17,7 @@ void AddPlanCommand(CLI::App& app, Status& status);
 void AddPlotCommand(CLI::App& app, Status& status);
 void AddReportCommand(CLI::App& app, Status& status);
 void AddRunCommand(CLI::App& app, Status& status);
+void AddScoreCommand(CLI::App& app, Status& status);
 
 // --set, and flags of their own for the keys that are set most.
 struct RecipeFlags {

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
       "      --set data.annotations=mine.json --set data.images=pictures\n"
       "  mobilevlm-train mini --out runs/mini\n"
       "  mobilevlm-train report runs/mini -o report.html\n"
+      "  mobilevlm-train score runs/mini\n"
       "  mobilevlm-train plot runs/mini -o curves.png\n"
       "  mobilevlm-train plan --model 3b --nodes 1,4,16",
       "mobilevlm-train");
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   mobilevlm::Status status;
   mobilevlm::app::AddRunCommand(app, status);
   mobilevlm::app::AddMiniCommand(app, status);
+  mobilevlm::app::AddScoreCommand(app, status);
   mobilevlm::app::AddPlotCommand(app, status);
   mobilevlm::app::AddPlanCommand(app, status);
   mobilevlm::app::AddNetworkCommand(app, status);

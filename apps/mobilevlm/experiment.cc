@@ -60,6 +60,7 @@ struct Experiment {
   const char* name;
   const char* description;
   Status (*run)(const ExperimentFlags& flags, const std::string& out);
+  bool trains = false;  // its models, with mobilevlm-train
 };
 constexpr std::array kExperiments = {
     Experiment{"latency", "Time and memory of 1.7B, 3B and 7B, stage by stage (random weights)",
@@ -70,6 +71,11 @@ constexpr std::array kExperiments = {
                RunQuantisationExperiment},
     Experiment{"calibration", "Yes ratio, accuracy by confidence, hallucinated objects",
                RunCalibrationExperiment},
+    Experiment{"projectors", "LDPv2 (V2) against LDP (V1), trained alike from one start",
+               RunProjectorsExperiment, true},
+    Experiment{"ablations",
+               "Data, training strategy, projector, number of tokens: one thing changed at a time",
+               RunAblationsExperiment, true},
 };
 
 }  // namespace
@@ -105,38 +111,51 @@ Result<WorldAnswers> AskWorld(const LoadOptions& load, const world::WorldOptions
   return result;
 }
 
+namespace {
+
+void AddMeasuringFlags(CLI::App& command, ExperimentFlags& flags) {
+  AddModelFlags(command, flags.load);
+  command.add_option("--repeats", flags.repeats, "How often times are measured")
+      ->check(WholeNumber(1, 1000))
+      ->capture_default_str();
+  command.add_option("--formats", flags.formats, "quantisation: formats of the text model")
+      ->delimiter(',')
+      ->capture_default_str();
+  command.add_option("--sizes", flags.sizes, "latency: model sizes, made with random weights")
+      ->delimiter(',')
+      ->capture_default_str();
+  command.add_option("--quant", flags.quant, "latency: format of the text models")->capture_default_str();
+  command.add_option("--tokens", flags.tokens, "latency: tokens of the answer")
+      ->check(WholeNumber(1, 10'000))
+      ->capture_default_str();
+  command.add_option("--drawings", flags.drawings,
+                     "ood: NAME=DIRECTORY of PNG drawings (scripts/artists makes two)");
+}
+
+}  // namespace
+
 void AddExperimentCommand(CLI::App& app, Status& status) {
   CLI::App* command =
       app.add_subcommand("experiment",
                          "Repeat a comparison and write its page\n\nExamples:\n"
                          "  mobilevlm experiment quantisation --out docs/experiments/quantisation\n"
                          "  mobilevlm experiment ood --drawings openmoji=build/artists/openmoji\n"
-                         "  mobilevlm experiment latency --sizes 1.7b,3b");
+                         "  mobilevlm experiment latency --sizes 1.7b,3b\n"
+                         "  mobilevlm experiment ablations --base runs/mini --work runs/ablations");
   command->require_subcommand(1);
   for (const Experiment& experiment : kExperiments) {
     CLI::App* one = command->add_subcommand(experiment.name, experiment.description);
     const auto flags = std::make_shared<ExperimentFlags>();
-    AddModelFlags(*one, flags->load);
     one->add_option("--out", flags->out,
                     "Directory of the page (default experiment-NAME); answers in it are not asked again");
     one->add_option("--per-kind", flags->per_kind, "Mini-world questions of each kind")
         ->check(WholeNumber(1, 100'000))
         ->capture_default_str();
-    one->add_option("--repeats", flags->repeats, "How often times are measured")
-        ->check(WholeNumber(1, 1000))
-        ->capture_default_str();
-    one->add_option("--formats", flags->formats, "quantisation: formats of the text model")
-        ->delimiter(',')
-        ->capture_default_str();
-    one->add_option("--sizes", flags->sizes, "latency: model sizes, made with random weights")
-        ->delimiter(',')
-        ->capture_default_str();
-    one->add_option("--quant", flags->quant, "latency: format of the text models")->capture_default_str();
-    one->add_option("--tokens", flags->tokens, "latency: tokens of the answer")
-        ->check(WholeNumber(1, 10'000))
-        ->capture_default_str();
-    one->add_option("--drawings", flags->drawings,
-                    "ood: NAME=DIRECTORY of PNG drawings (scripts/artists makes two)");
+    if (experiment.trains) {
+      AddTrainingFlags(*one, flags->training);
+    } else {
+      AddMeasuringFlags(*one, *flags);
+    }
     one->callback([flags, &experiment, &status] {
       status = experiment.run(*flags,
                               flags->out.empty() ? std::string("experiment-") + experiment.name : flags->out);

@@ -10,6 +10,7 @@
 #include "eval/report/run_summary.h"
 #include "eval/tasks/task.h"
 #include "mobilevlm/mobilevlm.h"
+#include "training_runs.h"
 #include "world/world.h"
 
 namespace mobilevlm::app {
@@ -24,6 +25,7 @@ struct ExperimentFlags {
   std::string quant = "q4_0";
   std::vector<std::string> drawings;  // NAME=DIR
   int tokens = 32;                    // of the answer whose time is put together
+  TrainingFlags training;
 };
 
 // A table of results: what the page shows and result.json holds.
@@ -58,5 +60,7 @@ Status RunLatencyExperiment(const ExperimentFlags& flags, const std::string& out
 Status RunOodExperiment(const ExperimentFlags& flags, const std::string& out);
 Status RunQuantisationExperiment(const ExperimentFlags& flags, const std::string& out);
 Status RunCalibrationExperiment(const ExperimentFlags& flags, const std::string& out);
+Status RunProjectorsExperiment(const ExperimentFlags& flags, const std::string& out);
+Status RunAblationsExperiment(const ExperimentFlags& flags, const std::string& out);
 
 }  // namespace mobilevlm::app

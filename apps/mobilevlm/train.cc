@@ -3,36 +3,21 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include "commands.h"
+#include "find_trainer.h"
 
 namespace mobilevlm::app {
 namespace {
 
-namespace fs = std::filesystem;
-
-// Beside this executable, in the train build of the same source tree, or wherever PATH says.
-std::string FindTrainer() {
-  std::error_code error;
-  const fs::path bin = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const fs::path& place : {bin / "mobilevlm-train", bin / "../../train/bin/mobilevlm-train"}) {
-    if (!error && fs::exists(place, error)) return place.lexically_normal().string();
-  }
-  return "mobilevlm-train";
-}
-
 Status RunTrainer(const std::vector<std::string>& arguments) {
-  const std::string program = FindTrainer();
+  MVLM_ASSIGN(const std::string program, FindTrainer("train"));
   std::vector<char*> argv{const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  ::execvp(program.c_str(), argv.data());
-  return Fail(
-      "train: cannot run {}: {} (scripts/setup train; cmake --preset train && cmake --build --preset train "
-      "--target mobilevlm-train)",
-      program, std::strerror(errno));
+  ::execv(program.c_str(), argv.data());
+  return Fail("train: cannot run {}: {}", program, std::strerror(errno));
 }
 
 }  // namespace

@@ -16,9 +16,18 @@ constexpr uint64_t kLargestTokenizer = 16 << 20;
 
 }  // namespace
 
+Status CheckExport(const ProjectorPlan& projector) {
+  if (projector.official()) return {};
+  return Fail(
+      "export: the projector {} has no GGUF form; name the stages to train (--stage), `mobilevlm-train "
+      "score` measures it",
+      projector.name());
+}
+
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
                         const std::string& tokenizer_model, DType type) {
   MVLM_CHECK(model->config().vision && model->config().projector, "only a whole model can be exported");
+  MVLM_TRY(CheckExport(*model->config().projector));
   MVLM_TRY(MakeDirectories(directory));
   NamedTensors tensors;
   for (const auto& [name, tensor] : ModuleTensors(*model, ""))
@@ -27,7 +36,7 @@ Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
   HfConfig config;
   config.llm = model->config().llm;
   config.vision = *model->config().vision;
-  config.projector = *model->config().projector;
+  config.projector = model->config().projector->config;
   return WriteHfConfig(directory, config, tokenizer_model, type);
 }
 

@@ -12,6 +12,9 @@
 
 namespace mobilevlm::train {
 
+// An Error if the projector is one that only the trainer runs.
+Status CheckExport(const ProjectorPlan& projector);
+
 // `model` must have tower and projector; `type` is F32, F16 or BF16. Creates the directory. Exactly the
 // blocks that run are stored.
 Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
@@ -21,7 +24,8 @@ Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
 Status WriteHfConfig(const std::string& directory, const HfConfig& config, const std::string& tokenizer_model,
                      DType type);
 
-// Joins directory/tower and the latest of directory/multitask (else align) into directory/hf.
+// CheckExport, then joins directory/tower and the latest of directory/multitask (else align) into
+// directory/hf.
 Status ExportMini(const std::string& directory, const MiniConfig& config, DType type);
 
 }  // namespace mobilevlm::train

@@ -14,6 +14,7 @@
 #include "train/parallel/process_group.h"
 #include "train/recipe/read_recipe.h"
 #include "train/run.h"
+#include "train/shared_stages.h"
 #include "train/stages/language.h"
 #include "train/stages/tower.h"
 #include "train/stages/vision_language.h"
@@ -106,6 +107,36 @@ Status CheckKindWeights(const std::map<std::string, double>& weights) {
   return {};
 }
 
+// Keys that only stages with a projector heed would silently change nothing elsewhere.
+Status CheckTrainedParts(const std::string& stage, const std::vector<std::string>& parts) {
+  const bool has_projector = stage == "align" || stage == "multitask";
+  if (!has_projector && !parts.empty()) {
+    return Fail("model.train: the mini stage {} trains all it has; name align or multitask (--set align:...)",
+                stage);
+  }
+  if (std::find(parts.begin(), parts.end(), "tower") == parts.end()) return {};
+  return Fail("model.train: the mini stage {} has projector and language, found tower", stage);
+}
+
+bool IsNamed(const std::vector<std::string>& stages, const std::string& stage) {
+  return stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end();
+}
+
+// Whether this stage is to be left out, and says why.
+bool IsDone(const MiniPlan& plan, const std::string& name) {
+  ProcessGroup& processes = *plan.parallel.processes;
+  const auto recipe = plan.recipes.find(name);
+  if (recipe == plan.recipes.end()) return false;  // export
+  const std::string directory = plan.directory + "/" + name;
+  const bool shared = processes.Agree(IsShared(directory) ? 1 : 0) != 0;
+  const bool finished =
+      shared || processes.Agree(StageFinished(directory, recipe->second.schedule.steps) ? 1 : 0) != 0;
+  if (finished && processes.first()) {
+    fmt::print(stderr, "{}: {}\n", name, shared ? "another run's" : "finished already");
+  }
+  return finished;
+}
+
 }  // namespace
 
 const std::vector<std::string>& MiniPlan::StageNames() {
@@ -131,6 +162,7 @@ Result<MiniPlan> MiniPlan::Read(const std::vector<std::string>& overrides, bool 
     MVLM_ASSIGN(plan.recipes[stage], ReadRecipe(path, own));
     MVLM_TRY(CheckKindWeights(plan.recipes[stage].mini.kind_weights));
     MVLM_TRY(SceneMix::Check(plan.recipes[stage].mini.scene_shares));
+    MVLM_TRY(CheckTrainedParts(stage, plan.recipes[stage].model.train));
     MVLM_TRY(MiniConfig::Of(plan.recipes[stage]).Check());
   }
   return plan;
@@ -144,19 +176,18 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
     plan.parallel.processes = alone.get();
   }
   ProcessGroup& processes = *plan.parallel.processes;
+  if (IsNamed(stages, "export")) {  // before anything is trained
+    MVLM_TRY(CheckExport(MiniConfig::Of(plan.recipes.at("multitask")).projector()));
+  }
   StopSignal stop;
   MVLM_ASSIGN(const world::World world,
               world::World::Create({.side = static_cast<int>(plan.recipes.at("tower").mini.image_size)}));
   try {
+    if (!plan.from.empty()) {
+      MVLM_TRY(processes.OncePerMachine([&] { return ShareStages(plan.from, plan.directory); }));
+    }
     for (const std::string& name : MiniPlan::StageNames()) {
-      if (!stages.empty() && std::find(stages.begin(), stages.end(), name) == stages.end()) continue;
-      const auto recipe = plan.recipes.find(name);  // none of export
-      if (recipe != plan.recipes.end() &&
-          processes.Agree(StageFinished(plan.directory + "/" + name, recipe->second.schedule.steps) ? 1
-                                                                                                    : 0)) {
-        if (processes.first()) fmt::print(stderr, "{}: finished already\n", name);
-        continue;
-      }
+      if (!IsNamed(stages, name) || IsDone(plan, name)) continue;
       MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
       if (end == LoopEnd::kStopped) return {};
     }

@@ -27,13 +27,22 @@ MiniConfig MiniConfig::Of(const Recipe& recipe) {
                 .vocab = whole(mini.vocabulary),
                 .context = whole(mini.context),
                 .rms_eps = 1e-6f};
+  config.projector_name = mini.projector;
+  config.pool = whole(mini.pool);
   return config;
+}
+
+ProjectorPlan MiniConfig::projector() const {
+  ProjectorPlan plan = ProjectorPlan::Named(
+      projector_name, {.vision_hidden = vision.hidden, .hidden = llm.hidden, .grid = vision.grid()});
+  plan.pool = pool;
+  return plan;
 }
 
 Status MiniConfig::Check() const {
   MVLM_TRY(CheckLlmConfig(llm, "[mini]"));
   MVLM_TRY(CheckVisionConfig(vision, "[mini]"));
-  return CheckProjectorConfig(projector(), "[mini]");
+  return projector().Check("[mini]");
 }
 
 }  // namespace mobilevlm::train

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "schema/config.h"
 #include "text/tokenizer.h"
+#include "train/modules/projector_plan.h"
 #include "train/parallel/options.h"
 #include "train/recipe/recipe.h"
 
@@ -22,13 +23,10 @@ struct MiniConfig {
   ImageConfig image;
   VisionConfig vision;
   LlmConfig llm;
+  std::string projector_name = "ldpnetv2";  // as ProjectorPlan::Named takes it
+  int pool = 2;
 
-  ProjectorConfig projector() const {
-    return {.type = ProjectorType::kLdpV2,
-            .vision_hidden = vision.hidden,
-            .hidden = llm.hidden,
-            .grid = vision.grid()};
-  }
+  ProjectorPlan projector() const;
   // The decoder with as many tokens as the tokenizer really has.
   LlmConfig LlmWith(const Tokenizer& tokenizer) const {
     LlmConfig result = llm;

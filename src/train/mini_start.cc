@@ -29,11 +29,14 @@ Result<MiniStart> ReadMiniStart(const std::string& hf_directory, const MiniConfi
   MiniStart start;
   start.tokenizer_model = files.tokenizer_model;
   MVLM_ASSIGN(const Tokenizer tokenizer, MakeTokenizer(files.tokenizer_model, hf_directory));
-  for (const auto& specs : {LlmTensors(config.LlmWith(tokenizer)), ProjectorTensors(config.projector())}) {
-    for (const TensorSpec& spec : specs) {
-      MVLM_ASSIGN(const SourceTensor source, files.Require(spec));
-      start.rest[spec.hf_name] = ReadTensor(source);
-    }
+  std::vector<TensorSpec> rest = LlmTensors(config.LlmWith(tokenizer));
+  const ProjectorPlan projector = config.projector();
+  if (projector.official() && projector.config.type == files.config.projector.type) {
+    for (TensorSpec& spec : ProjectorTensors(projector.config)) rest.push_back(std::move(spec));
+  }
+  for (const TensorSpec& spec : rest) {
+    MVLM_ASSIGN(const SourceTensor source, files.Require(spec));
+    start.rest[spec.hf_name] = ReadTensor(source);
   }
   for (const TensorSpec& spec : VisionTensors(config.vision)) {
     MVLM_ASSIGN(const SourceTensor source, files.Require(spec));

@@ -96,7 +96,7 @@ void ExpectAgreement(MobileVlm& model, const ImageConfig& image, const std::stri
   EXPECT_GT(logits.std().item<double>(), 0.1) << "logits this flat prove nothing";
 }
 
-MobileVlm Model(const LlmConfig& llm, const ProjectorConfig& projector, const VisionConfig& vision) {
+MobileVlm Model(const LlmConfig& llm, const train::ProjectorPlan& projector, const VisionConfig& vision) {
   MobileVlmConfig sizes;
   sizes.llm = llm;
   sizes.projector = projector;
@@ -104,7 +104,10 @@ MobileVlm Model(const LlmConfig& llm, const ProjectorConfig& projector, const Vi
   return MobileVlm(sizes);
 }
 
-TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
+// Each projector that has a GGUF form.
+class FreshModel : public testing::TestWithParam<const char*> {};
+
+TEST_P(FreshModel, IsTheSameToTorchAndEngineThroughExportAndConversion) {
   std::string pattern = (fs::temp_directory_path() / "mobilevlm-cross-XXXXXX").string();
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   const fs::path directory = pattern;
@@ -112,7 +115,9 @@ TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
   ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
 
   torch::manual_seed(11);
-  train::MiniConfig mini = train::MiniConfig::Of({});
+  train::Recipe recipe;
+  recipe.mini.projector = GetParam();
+  train::MiniConfig mini = train::MiniConfig::Of(recipe);
   mini.llm.vocab = 768;  // of that tokenizer
   MobileVlm model = Model(mini.llm, mini.projector(), mini.vision);
   {
@@ -133,6 +138,21 @@ TEST(TorchAndEngine, AgreeOnAFreshModelThroughExportAndConversion) {
   ExpectAgreement(model, mini.image, (directory / "gguf/text.gguf").string(),
                   (directory / "gguf/mmproj.gguf").string());
   fs::remove_all(directory);
+}
+
+INSTANTIATE_TEST_SUITE_P(Projectors, FreshModel, testing::Values("ldpnetv2", "ldpnet", "mlp2x_gelu"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(TorchAndEngine, TrainerOnlyProjectorsAreNotExported) {
+  train::Recipe recipe;
+  recipe.mini.projector = "linear";
+  const train::MiniConfig mini = train::MiniConfig::Of(recipe);
+  const fs::path directory = fs::temp_directory_path() / "mobilevlm-cross-not-exported";
+  const Status written = train::WriteHfDirectory(
+      directory.string(), Model(mini.llm, mini.projector(), mini.vision), "", DType::kF32);
+  ASSERT_FALSE(written.has_value());
+  EXPECT_NE(written.error().message.find("the projector linear has no GGUF form"), std::string::npos);
+  EXPECT_FALSE(fs::exists(directory));
 }
 
 // A file's tensors as float32 under their Hugging Face names, rows in Hugging Face's order.

@@ -1,7 +1,9 @@
 #include "train/data/feature_cache.h"
 
 #include <chrono>
+#include <cinttypes>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -37,6 +39,24 @@ Status WriteFeatures(const std::string& path, const SceneMix& mix, const ImageCo
                seconds / static_cast<double>(done) * static_cast<double>(scenes - done));
   }
   return file.Commit();
+}
+
+std::string CachePath(const std::string& directory, int64_t scenes, uint64_t hash) {
+  return fmt::format("{}/train-{}-{:016x}.f16", directory, scenes, hash);
+}
+
+// The number of scenes in the smallest file of this hash that holds `scenes` or more, else `scenes`: a file's
+// scenes begin with those of a shorter one.
+int64_t ScenesInFile(const std::string& directory, int64_t scenes, uint64_t hash) {
+  int64_t found = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    int64_t held = 0;
+    if (std::sscanf(entry.path().filename().c_str(), "train-%" SCNd64 "-", &held) != 1) continue;
+    if (entry.path().string() != CachePath(directory, held, hash) || held < scenes) continue;
+    found = found == 0 ? held : std::min(found, held);
+  }
+  return found > 0 ? found : scenes;
 }
 
 }  // namespace
@@ -90,13 +110,14 @@ Result<FeatureCache> FeatureCache::Open(const std::string& directory, const Scen
   uint64_t hash = HashModule(*tower);
   const std::string name = mix.Name();
   Mix(hash, name.data(), name.size());
-  const std::string path = fmt::format("{}/train-{}-{:016x}.f16", directory, scenes, hash);
+  const int64_t held = ScenesInFile(directory, scenes, hash);
+  const std::string path = CachePath(directory, held, hash);
   if (!std::filesystem::exists(path)) {
     MVLM_TRY(WriteFeatures(path, mix, image, tower, scenes, parallel, stop));
   }
   MVLM_ASSIGN(MappedFile file, MappedFile::Open(path));
   const VisionConfig& config = tower->config();
-  const uint64_t wanted = static_cast<uint64_t>(scenes * config.patches() * config.hidden) * 2;
+  const uint64_t wanted = static_cast<uint64_t>(held * config.patches() * config.hidden) * 2;
   if (file.bytes().size() != wanted) {
     return Fail("{}: wanted {} bytes, found {}; remove it", path, wanted, file.bytes().size());
   }

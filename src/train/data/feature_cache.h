@@ -31,8 +31,8 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower);
 
 class FeatureCache {
  public:
-  // Opens the file in `directory` or computes it for training scenes [0, scenes) of the mix. Stopping by
-  // signal is an Error.
+  // Training scenes [0, scenes) of the mix: from a file in `directory` that holds so many or more, or
+  // computed into a new one. Stopping by signal is an Error.
   static Result<FeatureCache> Open(const std::string& directory, const SceneMix& mix,
                                    const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                    DataParallel& parallel, StopSignal& stop);

@@ -3,23 +3,23 @@
 
 #include <torch/torch.h>
 
-#include "schema/config.h"
 #include "train/modules/projector.h"
 
 namespace mobilevlm::train {
 
-// mlp.mlp.{0,2}: linear, exact GELU, linear; 2x2 mean; peg.peg.0: depthwise 3x3 convolution plus its input.
+// mlp.mlp.{0,2}: linear, exact GELU, linear; the mean of 2x2 patches; peg.peg.0: depthwise 3x3 convolution
+// plus its input. A plan may ask for the mean of other squares and for no convolution.
 class LdpNetV2Projector : public Projector {
  public:
-  explicit LdpNetV2Projector(const ProjectorConfig& config);
+  explicit LdpNetV2Projector(const ProjectorPlan& plan);
 
-  // [batch, patches, vision hidden] -> [batch, patches / 4, hidden]
+  // [batch, patches, vision hidden] -> [batch, tokens, hidden]
   torch::Tensor forward(const torch::Tensor& features) override;
 
  private:
-  ProjectorConfig config_;
+  ProjectorPlan plan_;
   torch::nn::Linear first_, second_;
-  torch::nn::Conv2d peg_;
+  torch::nn::Conv2d peg_{nullptr};  // none without PEG
 };
 
 }  // namespace mobilevlm::train

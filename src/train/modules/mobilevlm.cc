@@ -135,10 +135,9 @@ double MobileVlmImpl::StepOperations(const MicroBatch& batch) const {
   // A decoder that stands still needs no gradients of its matrices.
   const double decoder = (config_.matrices.still ? 2 : 3) * forward;
   if (!batch.features.defined()) return decoder;
-  const ProjectorConfig& projector = *config_.projector;
+  const ProjectorPlan& projector = *config_.projector;
   const double pictures = static_cast<double>(batch.features.size(0));
-  return decoder + 3 * costs::ProjectorForward(projector, pictures) -
-         costs::ProjectorFirstProduct(projector, pictures);
+  return decoder + 3 * projector.ForwardOperations(pictures) - projector.FirstProductOperations(pictures);
 }
 
 MicroLoss MobileVlmImpl::Loss(const MicroBatch& batch) {

@@ -20,7 +20,7 @@ namespace mobilevlm::train {
 
 struct MobileVlmConfig {
   LlmConfig llm = {};
-  std::optional<ProjectorConfig> projector = {};
+  std::optional<ProjectorPlan> projector = {};
   std::optional<VisionConfig> vision = {};
   int cells = 0;         // places for pictures told in words; only the language and align stages have them
   double cell_loss = 0;  // share of the distance to the told cells in the loss (see Loss)

@@ -118,12 +118,33 @@ class MlpProjector : public Projector {
   Affine first_, second_;
 };
 
+// nn.Linear itself: "weight", "bias".
+class LinearProjector : public Projector {
+ public:
+  explicit LinearProjector(const ProjectorConfig& config) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(config.vision_hidden));
+    weight_ = register_parameter("weight",
+                                 torch::empty({config.hidden, config.vision_hidden}).uniform_(-bound, bound));
+    bias_ = register_parameter("bias", torch::empty({config.hidden}).uniform_(-bound, bound));
+  }
+
+  torch::Tensor forward(const torch::Tensor& features) override {
+    const torch::Tensor rows = features.reshape({-1, features.size(2)});
+    return Linear(rows, weight_, bias_).view({features.size(0), features.size(1), -1});
+  }
+
+ private:
+  torch::Tensor weight_, bias_;
+};
+
 }  // namespace
 
-std::shared_ptr<Projector> MakeProjector(const ProjectorConfig& config) {
+std::shared_ptr<Projector> MakeProjector(const ProjectorPlan& plan) {
+  const ProjectorConfig& config = plan.config;
+  if (plan.variant == ProjectorVariant::kLinear) return std::make_shared<LinearProjector>(config);
   switch (config.type) {
     case ProjectorType::kLdpV2:
-      return std::make_shared<LdpNetV2Projector>(config);
+      return std::make_shared<LdpNetV2Projector>(plan);
     case ProjectorType::kLdp:
       return std::make_shared<LdpProjector>(config);
     case ProjectorType::kMlp:

@@ -1,12 +1,13 @@
 // The projectors: vision hidden -> decoder hidden. LDPv2 (ldp.h), and here those that are trained less often:
-// LDP (V1; vision_projector.py: LDPBlock) and LLaVA-1.5's MLP. Parameters bear the official names.
+// LDP (V1; vision_projector.py: LDPBlock), LLaVA-1.5's MLP, and the first LLaVA's matrix. Parameters bear the
+// official names.
 #pragma once
 
 #include <torch/torch.h>
 
 #include <memory>
 
-#include "schema/config.h"
+#include "train/modules/projector_plan.h"
 
 namespace mobilevlm::train {
 
@@ -17,6 +18,6 @@ class Projector : public torch::nn::Module {
 };
 
 // Freshly initialised as the official code does.
-std::shared_ptr<Projector> MakeProjector(const ProjectorConfig& config);
+std::shared_ptr<Projector> MakeProjector(const ProjectorPlan& plan);
 
 }  // namespace mobilevlm::train

@@ -13,6 +13,8 @@ constexpr double kHighRate = 10;
 const std::vector<std::string> kKinds{"finetune", "mini-tower", "mini-language", "mini-align",
                                       "mini-multitask"};
 const std::vector<std::string> kProjectors{"", "ldpnetv2", "ldpnet", "mlp2x_gelu"};
+const std::vector<std::string> kMiniProjectors{"ldpnetv2", "ldpnet", "mlp2x_gelu", "linear",
+                                               "ldpnetv2_no_peg"};
 const std::vector<std::string> kParts{"tower", "projector", "language"};
 const std::vector<std::string> kWeights{"float32", "bfloat16"};
 const std::vector<std::string> kFrozen{"float32", "bfloat16", "q8_0"};
@@ -98,6 +100,9 @@ void AddMini(std::vector<Field>& fields, Recipe::Mini& mini) {
          Field{"mini.look_loss", &mini.look_loss, 0, kMany},
          Field{"mini.kind_weights", &mini.kind_weights, 0, kMany},
          Field{"mini.scene_shares", &mini.scene_shares, 0, 1});
+  Append(fields, Field{"mini.projector", &mini.projector, 0, 0, kMiniProjectors},
+         Field{"mini.pool", &mini.pool, 1, kLarge},
+         Field{"mini.from", &mini.from, 0, 0, {"align", "language"}});
 }
 
 Status CheckNumber(const Field& field, double value) {

@@ -99,6 +99,11 @@ struct Recipe {
     double look_loss = 0.5;                      // of language and multitask: weight of where attention looks
     std::map<std::string, double> kind_weights;  // how often a kind is asked; absent: 1
     std::map<std::string, double> scene_shares;  // of the scenes, those made for a kind; absent: 0
+    // What experiments compare. Projectors: ldpnetv2, ldpnet, mlp2x_gelu; in the trainer alone also linear
+    // and ldpnetv2_no_peg.
+    std::string projector = "ldpnetv2";
+    int64_t pool = 2;            // patches a side that ldpnetv2 averages; others than 2: in the trainer alone
+    std::string from = "align";  // of multitask: the stage whose weights it begins with, align or language
   } mini;
 
   // Warm-up steps of a run of `steps` steps.

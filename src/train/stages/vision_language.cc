@@ -1,5 +1,7 @@
 #include "train/stages/vision_language.h"
 
+#include <cmath>
+
 #include "image/png_write.h"
 #include "train/checkpoint.h"
 #include "train/data/feature_cache.h"
@@ -7,6 +9,7 @@
 #include "train/stages/predict.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
+#include "train/start_model.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -15,9 +18,7 @@ namespace {
 struct Pictures {
   ClipVisionTower tower{nullptr};
   std::optional<FeatureCache> cache;
-  ValidationSet validation;
-  std::vector<torch::Tensor> features;  // of the validation scenes, per kind [scenes, patches, hidden], half
-  torch::Tensor blank;                  // [1, patches, hidden]
+  SeenSet validation;
 };
 
 Status Prepare(const SceneMix& scenes, const MiniConfig& config, const StageOptions& options,
@@ -38,41 +39,26 @@ Status Prepare(const SceneMix& scenes, const MiniConfig& config, const StageOpti
   };
   MVLM_TRY(parallel.processes().OncePerMachine(compute_missing));
   MVLM_ASSIGN(pictures.cache, open());
-  pictures.validation =
-      MakeValidationSet(scenes.world(), text, options.mini().questions_per_kind, options.seed());
-  for (const ValidationSet::Kind& kind : pictures.validation.kinds) {
-    pictures.features.push_back(
-        EncodeScenes(scenes.world(), config.image, pictures.tower, kind.scenes, parallel).to(torch::kHalf));
-  }
-  pictures.blank = EncodeBlank(config.image, pictures.tower);
+  pictures.validation = SeenSet::Encode(
+      MakeValidationSet(scenes.world(), text, options.mini().questions_per_kind, options.seed()),
+      scenes.world(), config.image, pictures.tower, parallel);
   return {};
 }
 
-nlohmann::json Validate(MobileVlm& model, const Pictures& pictures, int visual, DataParallel& parallel) {
-  const ValidationSet& set = pictures.validation;
-  const VisualSource seen = [&](const ValidationSet::Kind& kind, size_t begin, size_t end,
-                                MicroBatch& batch) {
-    const size_t k = static_cast<size_t>(&kind - set.kinds.data());
-    batch.features = pictures.features[k]
-                         .slice(0, static_cast<int64_t>(begin), static_cast<int64_t>(end))
-                         .to(torch::kFloat32);
-  };
-  const VisualSource blank = [&](const ValidationSet::Kind&, size_t begin, size_t end, MicroBatch& batch) {
-    batch.features = pictures.blank.expand({static_cast<int64_t>(end - begin), -1, -1});
-  };
-  nlohmann::json report = ExactMatchPerKind(*model, set, visual, seen, parallel);
-  report["blank"] = ExactMatchPerKind(*model, set, visual, blank, parallel);
+nlohmann::json Validate(MobileVlm& model, const SeenSet& seen, int visual, DataParallel& parallel) {
+  nlohmann::json report = ExactMatchPerKind(*model, seen.set, visual, seen.Pictures(), parallel);
+  report["blank"] = ExactMatchPerKind(*model, seen.set, visual, seen.Blank(), parallel);
   return report;
 }
 
 // Answers to the first question of each kind, with their pictures.
 std::vector<SamplePrediction> Predict(MobileVlm& model, const world::World& world, const Tokenizer& tokenizer,
-                                      const Pictures& pictures, int64_t most) {
+                                      const SeenSet& seen, int64_t most) {
   std::vector<SamplePrediction> samples;
-  for (size_t k = 0; k < pictures.validation.kinds.size() && static_cast<int64_t>(k) < most; ++k) {
-    const ValidationSet::Kind& kind = pictures.validation.kinds[k];
-    const Answered answered = AnswerSample(*model, tokenizer, kind.samples[0],
-                                           pictures.features[k].slice(0, 0, 1).to(torch::kFloat32));
+  for (size_t k = 0; k < seen.set.kinds.size() && static_cast<int64_t>(k) < most; ++k) {
+    const ValidationSet::Kind& kind = seen.set.kinds[k];
+    const Answered answered =
+        AnswerSample(*model, tokenizer, kind.samples[0], seen.features[k].slice(0, 0, 1).to(torch::kFloat32));
     const auto png = EncodePng(world.Render(kind.scenes[0]).picture);
     samples.push_back({kind.questions[0], answered.wanted, answered.found, png.value_or("")});
   }
@@ -87,6 +73,15 @@ struct Plan {
   MakeSample make;
 };
 
+// What the language stage learned about the places of its cells [cells, hidden], for another square number of
+// places on the same picture: each is the mean of the cells it covers, or is covered by.
+torch::Tensor PlacesOfGrid(const torch::Tensor& places, int64_t grid) {
+  const int64_t known = std::lround(std::sqrt(static_cast<double>(places.size(0))));
+  if (known == grid) return places;
+  const torch::Tensor map = places.view({1, known, known, -1}).permute({0, 3, 1, 2});
+  return torch::adaptive_avg_pool2d(map, {grid, grid}).flatten(2).squeeze(0).t().contiguous();
+}
+
 // The model with the weights of the stage before.
 Result<MobileVlm> MakeModel(const Plan& plan, const LlmConfig& llm, const MiniConfig& config,
                             const StageOptions& options) {
@@ -96,9 +91,15 @@ Result<MobileVlm> MakeModel(const Plan& plan, const LlmConfig& llm, const MiniCo
   sizes.cells = plan.aligns ? config.projector().tokens() : 0;
   sizes.cell_loss = options.mini().cell_loss;
   sizes.look_loss = options.mini().look_loss;
+  const bool all_moves = options.recipe.model.train.empty();
+  sizes.matrices.still = !all_moves && !IsTrained(options.recipe, "model.norm.weight");
   MobileVlm model(sizes);
+  if (!all_moves) Freeze(*model, options.recipe);
   MVLM_ASSIGN(TensorFile start, ReadStageWeights(options.directory + "/" + plan.from));
   if (plan.aligns) {
+    if (const auto places = start.tensors.find("cell_places"); places != start.tensors.end()) {
+      places->second = PlacesOfGrid(places->second, config.projector().token_grid());
+    }
     if (const std::string& from = options.recipe.model.start; !from.empty()) {
       MVLM_ASSIGN(MiniStart before, ReadMiniStart(from, config));
       start.tensors.merge(before.rest);  // its projector; the decoder is there already
@@ -149,8 +150,10 @@ Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokeniz
     batch.features = pictures.cache->Gather(numbers);
     if (plan.aligns) FillCells(part, batch);
   };
-  stage.validate = [&] { return Validate(model, pictures, text.visual(), parallel); };
-  stage.predict = [&] { return Predict(model, world, tokenizer, pictures, options.recipe.run.samples); };
+  stage.validate = [&] { return Validate(model, pictures.validation, text.visual(), parallel); };
+  stage.predict = [&] {
+    return Predict(model, world, tokenizer, pictures.validation, options.recipe.run.samples);
+  };
   return RunTextStage(model, optimizer, options, stage, parallel, stop);
 }
 
@@ -169,7 +172,7 @@ Result<LoopEnd> TrainMultitask(const world::World& world, const Tokenizer& token
   const WorldText text(world, tokenizer, config.projector().tokens(), config.llm.context,
                        options.mini().kind_weights);
   const Recipe::Mini& mini = options.mini();
-  const Plan plan{"align", false, [&](const world::Scene& scene, Random& random) {
+  const Plan plan{mini.from, mini.from == "language", [&](const world::Scene& scene, Random& random) {
                     return text.Asked(scene, static_cast<int>(mini.most_rounds), mini.dialogue_share, random);
                   }};
   return Train(plan, world, tokenizer, text, config, options, stop);
