@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "eval/report/html_parts.h"
 
@@ -114,6 +115,31 @@ double Most(const std::vector<PlotSeries>& series) {
   return most > 0 ? most * 1.05 : 1;
 }
 
+// Where the labels of points go so that none lies over another.
+class Labels {
+ public:
+  // The baseline for a text that begins at x, beside a point at y: above the point, below it, or farther off.
+  double Place(double x, double y, const std::string& text) {
+    constexpr double kHeightOfText = 14, kWidthOfLetter = 7;
+    const double end = x + kWidthOfLetter * static_cast<double>(text.size());
+    for (const double offset : {-7.0, 17.0, -22.0, 32.0, -37.0, 47.0}) {
+      const auto over = [&](const Placed& other) {
+        return x < other.end && other.begin < end && std::fabs(y + offset - other.y) < kHeightOfText;
+      };
+      if (std::any_of(placed_.begin(), placed_.end(), over)) continue;
+      placed_.push_back({x, end, y + offset});
+      return y + offset;
+    }
+    return y - 7;
+  }
+
+ private:
+  struct Placed {
+    double begin, end, y;
+  };
+  std::vector<Placed> placed_;
+};
+
 }  // namespace
 
 std::string BarPlot(const PlotAxes& axes, const std::vector<std::string>& categories,
@@ -176,6 +202,7 @@ std::string PointPlot(const PlotAxes& axes, const std::vector<PlotSeries>& serie
         "<path d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\" stroke=\"#555\" stroke-dasharray=\"5 4\"/>\n", canvas.X(0),
         canvas.Y(0), canvas.X(std::min(x_most, y_most)), canvas.Y(std::min(x_most, y_most))));
   }
+  Labels labels;
   for (size_t s = 0; s < series.size(); ++s) {
     std::string path;
     for (size_t i = 0; i < series[s].values.size(); ++i) {
@@ -185,7 +212,10 @@ std::string PointPlot(const PlotAxes& axes, const std::vector<PlotSeries>& serie
       if (value.interval) canvas.Whisker(x, *value.interval);
       canvas.Raw(
           fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" fill=\"{}\"/>\n", x, y, ColourOf(s)));
-      if (i < series[s].labels.size()) canvas.Text(x + 8, y - 7, series[s].labels[i], "start");
+      if (i < series[s].labels.size()) {
+        const std::string& label = series[s].labels[i];
+        canvas.Text(x + 8, labels.Place(x + 8, y, label), label, "start");
+      }
     }
     if (series[s].labels.empty())
       canvas.Raw(fmt::format("<path d=\"{}\" stroke=\"{}\" fill=\"none\"/>\n", path, ColourOf(s)));
