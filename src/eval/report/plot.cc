@@ -179,7 +179,8 @@ std::string StackedPlot(const PlotAxes& axes, const std::vector<std::string>& ca
       canvas.Box(left, below, below + value, slot * 0.5, ColourOf(s));
       below += value;
     }
-    canvas.Text(left + slot * 0.25, canvas.Y(below) - 5, fmt::format("{:.3g}", below), "middle");
+    canvas.Text(left + slot * 0.25, canvas.Y(below) - 5,
+                below < 1000 ? fmt::format("{:.3g}", below) : fmt::format("{:.0f}", below), "middle");
   }
   return canvas.Finish();
 }
