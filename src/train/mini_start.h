@@ -13,7 +13,7 @@ namespace mobilevlm::train {
 struct MiniStart {
   std::string tokenizer_model;  // the bytes of tokenizer.model: the decoder's rows belong to its pieces
   NamedTensors tower;           // float32, as ClipVisionTower names its parameters
-  NamedTensors rest;            // float32, by official name: decoder, and projector if the recipe has its type
+  NamedTensors rest;  // float32, by official name: decoder, and projector if the recipe has its type
 };
 
 // An Error names the tensor that is missing or has another shape than the
