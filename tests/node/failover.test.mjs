@@ -52,7 +52,8 @@ after(async () => {
   rmSync(directory, {recursive: true, force: true});
 });
 
-// One question through nginx: {status, begun, whole, text}. `begun`: a byte of the answer arrived.
+// One question through nginx: {status, begun, whole, text}. `begun`: the head of the answer arrived. From then on no
+// balancer can ask another replica.
 function ask({stream, tokens}) {
   const body = JSON.stringify({
     model: replicas[0].model,
@@ -76,10 +77,8 @@ function ask({stream, tokens}) {
         headers: {"Content-Type": "application/json", "Content-Length": Buffer.byteLength(body)}},
       (response) => {
         result.status = response.statusCode;
-        response.on("data", (data) => {
-          result.begun = true;
-          result.text += data;
-        });
+        result.begun = true;
+        response.on("data", (data) => (result.text += data));
         response.on("end", () => {
           result.whole = response.complete && (stream ? result.text.includes("data: [DONE]") : result.text.endsWith("}"));
           end();
