@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/content_hash.h"
@@ -92,6 +94,27 @@ Result<std::optional<RunScore>> ReadScore(const std::string& path, int per_kind,
   return std::optional(std::move(score));
 }
 
+// What the variants and the budget decide for the trained stages is not to be set from outside: the reference
+// would no longer be what the page says.
+Status CheckSet(const std::string& set) {
+  const size_t equals = set.find('='), colon = set.substr(0, equals).find(':');
+  const std::string stage = colon == std::string::npos ? "" : set.substr(0, colon);
+  const std::string key = set.substr(stage.empty() ? 0 : colon + 1, equals - (stage.empty() ? 0 : colon + 1));
+  if (stage == "tower" || stage == "language") return {};
+  constexpr std::array kTaken = {
+      std::pair{"mini.projector", "--variants"}, std::pair{"mini.pool", "--variants"},
+      std::pair{"mini.from", "--variants"},      std::pair{"model.train", "--variants"},
+      std::pair{"mini.scenes", "--scenes"},      std::pair{"run.seed", "--seeds"},
+      std::pair{"model.start", "--base"}};
+  for (const auto& [taken, flag] : kTaken) {
+    if (key == taken) return Fail("--set: {} is the experiment's to choose; see {}", key, flag);
+  }
+  if (!stage.empty() && (key == "schedule.steps" || key == "schedule.batch")) {
+    return Fail("--set: {} is the experiment's to choose; see --{}-steps", set.substr(0, equals), stage);
+  }
+  return {};
+}
+
 // Of a mini run's stage 0.
 Result<std::string> HashBase(const std::string& base) {
   std::string hashes;
@@ -166,6 +189,7 @@ TrainingBudget TrainingBudget::Of(const TrainingFlags& flags) {
 
 Result<TrainingRuns> TrainingRuns::Open(const TrainingFlags& flags, const std::string& out,
                                         const std::string& label) {
+  for (const std::string& set : flags.set) MVLM_TRY(CheckSet(set));
   TrainingRuns runs;
   runs.flags_ = flags;
   runs.budget_ = TrainingBudget::Of(flags);

@@ -140,6 +140,13 @@ TEST_F(Experiment, RefusalsAreOneLine) {
                 {"--base", "mobilevlm train mini", "none/tower"});
   ExpectRefusal(Run("ablations", "work", "page", {"--seeds", "0"}), {"--seeds"});
   ExpectRefusal(Run("projectors", "work", "page", {"--variants", "ldp"}), {"--variants"});
+  // What the variants and the budget decide.
+  ExpectRefusal(Run("ablations", "work", "page", {"--set", "mini.projector=ldpnet"}),
+                {"mini.projector", "--variants"});
+  ExpectRefusal(Run("ablations", "work", "page", {"--set", "multitask:schedule.steps=9"}),
+                {"multitask:schedule.steps", "--multitask-steps"});
+  ExpectRefusal(Run("projectors", "work", "page", {"--set", "align:model.start=hf"}),
+                {"model.start", "--base"});
   EXPECT_FALSE(fs::exists(Path("work"))) << "nothing was begun";
   ExpectRefusal(Run("ablations", "work", "page", {"--set", "mini.pols=3"}), {"unknown key mini.pols"});
 
