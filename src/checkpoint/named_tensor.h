@@ -33,8 +33,8 @@ struct OtherTensor {
 // Bytes of a tensor without gaps; nullopt on overflow.
 std::optional<uint64_t> DenseBytes(DType type, std::span<const uint64_t> shape);
 
-// Elements [first, first + count) in row-major order; the range must lie inside. Any number of threads may
-// read at once.
+// Elements [first, first + count) in row-major order; the range must lie inside and, of quantised
+// types, begin and end with a block. Any number of threads may read at once.
 void CopyElements(const NamedTensor& tensor, uint64_t first, size_t count, std::byte* out);
 void ReadElements(const NamedTensor& tensor, uint64_t first, size_t count, float* out);
 

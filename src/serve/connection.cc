@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
 namespace mobilevlm::serve {
 namespace {
@@ -45,6 +47,8 @@ void Connection::BeginRequest() {
   header_bytes_ = 0;
   line_ends_ = 0;
   in_header_ = true;
+  head_due_ = true;
+  held_.clear();
   WatchHeader(buffer_.data() + begin_, 0);
 }
 
@@ -90,8 +94,33 @@ ssize_t Connection::read(char* to, size_t size) {
 }
 
 ssize_t Connection::write(const char* from, size_t size) {
+  const bool interim =
+      std::string_view(from, size).starts_with("HTTP/1.1 100");  // waited for before the body
+  if (head_due_ && !interim) {
+    head_due_ = false;
+    held_.assign(from, size);
+    return static_cast<ssize_t>(size);
+  }
+  if (!held_.empty()) {
+    held_.append(from, size);
+    return Flush() ? static_cast<ssize_t>(size) : -1;
+  }
+  return SendSome(from, size);
+}
+
+ssize_t Connection::SendSome(const char* from, size_t size) {
   if (!PollFor(POLLOUT, limits_.write)) return -1;
   return ::send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool Connection::Flush() {
+  const std::string all = std::exchange(held_, {});
+  for (size_t done = 0; done < all.size();) {
+    const ssize_t sent = SendSome(all.data() + done, all.size() - done);
+    if (sent <= 0) return false;
+    done += static_cast<size_t>(sent);
+  }
+  return true;
 }
 
 bool Connection::PeerHasGone() const {

@@ -1,6 +1,7 @@
 // One TCP connection as cpp-httplib reads and writes it, with what the library leaves open: a deadline for a
 // whole header and for a whole body, however slowly they drip, a limit of the header's size, and a look at
-// whether the other side has gone.
+// whether the other side has gone. The head of a response leaves together with the first bytes behind it: if
+// the process dies in between, a balancer has seen nothing of the answer and can ask another replica.
 //
 // Thread contract: belongs to the thread that serves the connection.
 #pragma once
@@ -53,12 +54,15 @@ class Connection : public httplib::Stream {
   bool is_writable() const override;
   ssize_t read(char* to, size_t size) override;
   ssize_t write(const char* from, size_t size) override;
+  // Sends the head of a response that nothing followed. False: the other side did not take it.
+  bool Flush();
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   socket_t socket() const override { return socket_; }
 
  private:
   bool PollFor(short events, std::chrono::milliseconds most) const;
+  ssize_t SendSome(const char* from, size_t size);
   void BeginRequest();
   void WatchHeader(const char* bytes, size_t size);
 
@@ -70,6 +74,8 @@ class Connection : public httplib::Stream {
   size_t header_bytes_ = 0;
   int line_ends_ = 0;  // matched characters of "\r\n\r\n"
   bool in_header_ = true;
+  bool head_due_ = false;  // the next write is the head of the response
+  std::string held_;       // that head, until something follows
   bool must_close_ = false;
   bool timed_out_ = false;
 };

@@ -112,6 +112,7 @@ bool HttpEdge::process_and_close_socket(socket_t socket) {
   for (size_t left = kRequestsPerConnection; left > 0 && connection.WaitForRequest(stop); --left) {
     bool closed = false;
     ok = process_request(connection, left == 1 || closing_, closed, nullptr);
+    ok = connection.Flush() && ok;
     if (!ok || closed || connection.must_close() || connection.in_header()) break;
   }
   --open_;

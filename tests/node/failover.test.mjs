@@ -52,8 +52,7 @@ after(async () => {
   rmSync(directory, {recursive: true, force: true});
 });
 
-// One question through nginx: {status, begun, whole, text}. `begun`: the head of the answer arrived. From then on no
-// balancer can ask another replica.
+// One question through nginx: {status, begun, whole, text}. `begun`: a byte of the answer arrived.
 function ask({stream, tokens}) {
   const body = JSON.stringify({
     model: replicas[0].model,
@@ -77,8 +76,10 @@ function ask({stream, tokens}) {
         headers: {"Content-Type": "application/json", "Content-Length": Buffer.byteLength(body)}},
       (response) => {
         result.status = response.statusCode;
-        result.begun = true;
-        response.on("data", (data) => (result.text += data));
+        response.on("data", (data) => {
+          result.begun = true;
+          result.text += data;
+        });
         response.on("end", () => {
           result.whole = response.complete && (stream ? result.text.includes("data: [DONE]") : result.text.endsWith("}"));
           end();
