@@ -7,11 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "eval/report/run_summary.h"
-#include "eval/tasks/task.h"
 #include "mobilevlm/mobilevlm.h"
 #include "training_runs.h"
-#include "world/world.h"
 
 namespace mobilevlm::app {
 
@@ -43,18 +40,6 @@ struct ExperimentPage {
 };
 
 Status WritePage(const ExperimentPage& page, const std::string& directory);
-
-// The mini world asked of one model: what the experiments on answers share.
-struct WorldAnswers {
-  eval::Benchmark benchmark;
-  eval::Answers answers;
-  eval::ScoreSheet sheet;
-  eval::RunSummary run;
-};
-// Answers go to `directory` and are not asked again if they are there.
-Result<WorldAnswers> AskWorld(const LoadOptions& load, const world::WorldOptions& options,
-                              const std::vector<std::string>& kinds, int per_kind, bool confidence,
-                              const std::string& directory);
 
 Status RunLatencyExperiment(const ExperimentFlags& flags, const std::string& out);
 Status RunOodExperiment(const ExperimentFlags& flags, const std::string& out);

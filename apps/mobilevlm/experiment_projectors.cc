@@ -7,9 +7,11 @@
 #include "eval/report/published.h"
 #include "eval_task.h"
 #include "experiment.h"
+#include "experiment_format.h"
 #include "miniature/miniature.h"
 #include "schema/sizes.h"
 #include "variant_tables.h"
+#include "world/world.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -113,8 +115,8 @@ ResultTable CaptionTable(const std::vector<TrainedVariant>& all, const AllCaptio
     }
     row[1] = std::to_string(scores[0].size());
     const eval::PairedDifference d = eval::ComparePaired(scores.front(), scores.back());
-    row.insert(row.end(), {fmt::format("{:+.1f}", 100 * d.difference), FormatRange(d.interval),
-                           fmt::format("{:.4f}", d.p_value)});
+    row.insert(row.end(),
+               {fmt::format("{:+.1f}", 100 * d.difference), FormatRange(d.interval), FormatP(d.p_value)});
     table.rows.push_back(std::move(row));
   }
   const auto whole = [&](const char* name, double CaptionScores::*what) {

@@ -7,6 +7,8 @@
 #include "base/stopwatch.h"
 #include "commands.h"
 #include "eval/score_sheet.h"
+#include "experiment_format.h"
+#include "world/world.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -17,18 +19,11 @@ double MeanOver(const std::vector<RunScore>& runs, double (RunScore::*what)() co
   return runs.empty() ? 0 : sum / static_cast<double>(runs.size());
 }
 
-std::string FormatP(double p) { return p < 1e-4 ? "below 0.0001" : fmt::format("{:.4f}", p); }
-
 std::string FormatTime(double seconds) {
   return seconds < 5400 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
 }
 
 }  // namespace
-
-std::string FormatShare(double share) { return fmt::format("{:.1f} %", 100 * share); }
-std::string FormatRange(const eval::Interval& interval) {
-  return fmt::format("{:.1f} to {:.1f}", 100 * interval.low, 100 * interval.high);
-}
 
 std::vector<double> QuestionMeans(const TrainedVariant& trained, std::string_view kind, bool blank) {
   std::vector<double> means;

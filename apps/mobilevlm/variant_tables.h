@@ -22,10 +22,6 @@ struct TrainedVariant {
 // For each question the share of the runs that answer it right: of one kind, or "" for all.
 std::vector<double> QuestionMeans(const TrainedVariant& trained, std::string_view kind, bool blank);
 
-// "51.2 %", "48.0 to 54.4" of a share; "+1.2".
-std::string FormatShare(double share);
-std::string FormatRange(const eval::Interval& interval);
-
 // The mean with its 95 % interval over the questions, in per cent.
 eval::PlotValue MeanValue(std::span<const double> scores);
 
