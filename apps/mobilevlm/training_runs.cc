@@ -115,12 +115,24 @@ Status CheckSet(const std::string& set) {
   return {};
 }
 
-// Of a mini run's stage 0.
+// Whether the stage was trained to its end: every run would begin with something else otherwise.
+Status CheckFinished(const std::string& stage) {
+  const std::string path = stage + "/latest/state.json";
+  MVLM_ASSIGN(const std::string text, ReadFile(path, kLargestText));
+  const auto state = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!state.is_object()) return Fail("{}: wanted the state of a checkpoint", path);
+  if (state.value("finished", false)) return {};
+  return Fail("{}: wanted a finished stage, its newest checkpoint is of step {}", stage,
+              state.value("step", int64_t{0}));
+}
+
+// Of a mini run's stage 0, which must be finished.
 Result<std::string> HashBase(const std::string& base) {
   std::string hashes;
-  for (const char* file : {"/tower/latest/model.safetensors", "/language/latest/model.safetensors"}) {
-    auto mapped = MappedFile::Open(base + file);
+  for (const char* stage : {"/tower", "/language"}) {
+    auto mapped = MappedFile::Open(base + stage + "/latest/model.safetensors");
     if (!mapped) return Context(mapped.error(), "--base: wanted a run of `mobilevlm train mini`");
+    if (Status finished = CheckFinished(base + stage); !finished) return Context(finished.error(), "--base");
     hashes += ToHex(HashBytes(mapped->bytes().data(), mapped->bytes().size()));
   }
   return ToHex(HashBytes(hashes.data(), hashes.size()));

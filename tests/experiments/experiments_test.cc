@@ -152,6 +152,15 @@ TEST_F(Experiment, RefusalsAreOneLine) {
 
   const std::vector<std::string> one = {"--seeds", "1", "--variants", "linear"};
   ASSERT_EQ(Run("ablations", "work", "page", one).exit_code, 0);
+  // A base whose language stage was stopped half way, as its state says.
+  fs::copy(Path("work/base"), Path("half"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const std::string state = Path("half/language/latest/state.json");
+  nlohmann::json stopped = nlohmann::json::parse(ReadText(state));
+  stopped["finished"] = false;
+  std::ofstream(state) << stopped;
+  ExpectRefusal(Run("ablations", "other", "page", {"--base", Path("half")}),
+                {"--base", "half/language", "wanted a finished stage", "of step 3"});
+  EXPECT_FALSE(fs::exists(Path("other"))) << "nothing was begun";
   std::vector<std::string> longer = one;
   longer.insert(longer.end(), {"--multitask-steps", "9"});
   ExpectRefusal(
