@@ -190,12 +190,11 @@ class Session {
   // Log-probabilities of `answers` in place of the one that Ask() would generate. Adds no turn. With
   // `first_id_only` each gets its first id and that id's log-probability, at no more cost than the prompt.
   // An empty answer, or one that does not fit into the context, is an Error, and so is the plain template
-  // with an earlier turn. `cancel` as in GenerateOptions: true ends the call with an Error.
-  Result<std::vector<AnswerLikelihood>> Likelihoods(const std::vector<Picture>& pictures,
-                                                    std::string_view prompt,
-                                                    const std::vector<std::string>& answers,
-                                                    bool first_id_only = false,
-                                                    const std::atomic<bool>* cancel = nullptr);
+  // with an earlier turn. `cancel` as in GenerateOptions: true ends the call with an Error. To `stats` are
+  // added the pictures and positions of the call, and their times; prompt_ms takes in the answers.
+  Result<std::vector<AnswerLikelihood>> Likelihoods(
+      const std::vector<Picture>& pictures, std::string_view prompt, const std::vector<std::string>& answers,
+      bool first_id_only = false, const std::atomic<bool>* cancel = nullptr, Stats* stats = nullptr);
 
   // Forgets the turns. What the next conversation shares with this one (the system text, the picture behind
   // it, the last eight pictures, recognised by their content) is not computed again, and answers are the same

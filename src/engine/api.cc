@@ -46,8 +46,8 @@ Result<std::vector<AnswerLikelihood>> Session::Likelihoods(const std::vector<Pic
                                                            std::string_view prompt,
                                                            const std::vector<std::string>& answers,
                                                            bool first_id_only,
-                                                           const std::atomic<bool>* cancel) {
-  return conversation_->Likelihoods(pictures, prompt, answers, first_id_only, cancel);
+                                                           const std::atomic<bool>* cancel, Stats* stats) {
+  return conversation_->Likelihoods(pictures, prompt, answers, first_id_only, cancel, stats);
 }
 
 void Session::Reset() { conversation_->Reset(); }

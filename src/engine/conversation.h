@@ -40,7 +40,8 @@ class Conversation {
   Result<std::vector<AnswerLikelihood>> Likelihoods(const std::vector<Picture>& pictures,
                                                     std::string_view prompt,
                                                     const std::vector<std::string>& answers,
-                                                    bool first_id_only, const std::atomic<bool>* cancel);
+                                                    bool first_id_only, const std::atomic<bool>* cancel,
+                                                    Stats* stats);
   void Reset();
 
  private:

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "engine/conversation.h"
 #include "engine/layout.h"
 
@@ -27,11 +28,9 @@ std::vector<int> AnswerIds(const Prompt& prompt, int eos) {
 
 }  // namespace
 
-Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(const std::vector<Picture>& pictures,
-                                                                std::string_view prompt,
-                                                                const std::vector<std::string>& answers,
-                                                                bool first_id_only,
-                                                                const std::atomic<bool>* cancel) {
+Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(
+    const std::vector<Picture>& pictures, std::string_view prompt, const std::vector<std::string>& answers,
+    bool first_id_only, const std::atomic<bool>* cancel, Stats* stats) {
   const Tokenizer& tokenizer = runtime_->model().tokenizer;
   // One layout per answer: the text before an answer is tokenised with it.
   std::vector<Prompt> assembled;
@@ -46,12 +45,16 @@ Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(const std::vecto
     assembled.push_back(std::move(whole));
     likelihoods.push_back({.ids = std::move(ids), .log_probs = {}});
   }
-  Stats stats;
+  Stats ignored;
+  Stats& total = stats != nullptr ? *stats : ignored;
+  Stopwatch watch;
   MVLM_ASSIGN(std::vector<PictureCache::Loaded> loaded, LoadPictures(pictures));
   std::vector<PictureCache::Pointer> all = pictures_;  // keeps the rows alive
   for (PictureCache::Loaded& picture : loaded) {
-    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), stats));
+    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), total));
   }
+  if (!pictures.empty()) total.image_ms += watch.Milliseconds();
+  watch = {};
   std::vector<PictureRows> rows;
   for (const PictureCache::Pointer& picture : all) rows.push_back({picture->tokens, picture->pixels});
 
@@ -66,9 +69,12 @@ Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(const std::vecto
     if (first_id_only) likelihood.ids.resize(1);
 
     const Mat<float> logits = logits_.ReserveMat(kPrefillChunk, vocab);
-    if (!ReadPrompt(std::span(positions).first(before), cancel, logits.Rows(0, 1), stats)) {
+    Stats reading;
+    if (!ReadPrompt(std::span(positions).first(before), cancel, logits.Rows(0, 1), reading)) {
       return Fail("likelihoods: cancelled");
     }
+    total.prompt_positions += static_cast<int>(before + likelihood.ids.size() - 1);
+    total.reused_positions += reading.reused_positions;
     likelihood.log_probs.push_back(LogProbability({logits.row(0), pieces}, likelihood.ids[0]));
     for (size_t known = 1; known < likelihood.ids.size();) {
       const size_t count = std::min(kPrefillChunk, likelihood.ids.size() - known);
@@ -78,6 +84,7 @@ Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(const std::vecto
       }
     }
   }
+  total.prompt_ms += watch.Milliseconds();
   return likelihoods;
 }
 

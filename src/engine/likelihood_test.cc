@@ -90,6 +90,23 @@ TEST_F(Likelihoods, DoNotDependOnTheirCompany) {
   EXPECT_EQ((*first)[0].ids.size(), 1u);
 }
 
+TEST_F(Likelihoods, StatsAddUp) {
+  Stats stats;
+  const auto first = session_->Likelihoods({TestPicture()}, kQuestion, {"no"}, false, nullptr, &stats);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(stats.images, 1);
+  EXPECT_GT(stats.image_ms, 0);
+  EXPECT_GT(stats.prompt_ms, 0);
+  EXPECT_EQ(stats.reused_positions, 0);
+  const Stats once = stats;
+  ASSERT_TRUE(session_->Likelihoods({TestPicture()}, kQuestion, {"no"}, false, nullptr, &stats));
+  EXPECT_EQ(stats.images, 1) << "recognised by its content";
+  EXPECT_EQ(stats.prompt_positions, 2 * once.prompt_positions);
+  EXPECT_GT(stats.reused_positions, 0);
+  EXPECT_LT(stats.reused_positions, once.prompt_positions);
+  EXPECT_GT(stats.prompt_ms, once.prompt_ms);
+}
+
 TEST_F(Likelihoods, Refusals) {
   EXPECT_FALSE(session_->Likelihoods({}, kQuestion, {""}));
   EXPECT_FALSE(session_->Likelihoods({Picture::FromFile("nowhere.png")}, kQuestion, {"no"}));

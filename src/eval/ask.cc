@@ -12,10 +12,10 @@ using Pictures = std::vector<Picture>;
 // The probability of yes where only yes and no are possible: the first ids of their spellings, each counted
 // once. A spelling that both begin with says nothing and is left out.
 Result<double> AskYesProbability(Session& session, const Pictures& pictures, const std::string& prompt,
-                                 const std::atomic<bool>* cancel) {
+                                 const std::atomic<bool>* cancel, Stats& stats) {
   const std::vector<std::string> spellings = {"Yes", "yes", "YES", "No", "no", "NO"};
   MVLM_ASSIGN(const std::vector<AnswerLikelihood> found,
-              session.Likelihoods(pictures, prompt, spellings, /*first_id_only=*/true, cancel));
+              session.Likelihoods(pictures, prompt, spellings, /*first_id_only=*/true, cancel, &stats));
   std::map<int, double> yes, no;
   for (size_t i = 0; i < found.size(); ++i) {
     (i < 3 ? yes : no)[found[i].ids[0]] = std::exp(double{found[i].log_probs[0]});
@@ -30,12 +30,12 @@ Result<double> AskYesProbability(Session& session, const Pictures& pictures, con
 }
 
 Status AskCaption(Session& session, const Pictures& pictures, const Question& question,
-                  const std::atomic<bool>* cancel, ModelAnswer& answer) {
-  MVLM_ASSIGN(const auto with,
-              session.Likelihoods(pictures, question.prompt, {question.caption}, false, cancel));
+                  const std::atomic<bool>* cancel, Asked& asked) {
+  MVLM_ASSIGN(const auto with, session.Likelihoods(pictures, question.prompt, {question.caption}, false,
+                                                   cancel, &asked.stats));
   MVLM_ASSIGN(const auto without,
-              session.Likelihoods({}, question.prompt, {question.caption}, false, cancel));
-  answer.scores = {{"log_likelihood", with[0].mean()}, {"text_only", without[0].mean()}};
+              session.Likelihoods({}, question.prompt, {question.caption}, false, cancel, &asked.stats));
+  asked.answer.scores = {{"log_likelihood", with[0].mean()}, {"text_only", without[0].mean()}};
   return {};
 }
 
@@ -51,7 +51,7 @@ Result<std::optional<Asked>> AskQuestion(Session& session, const Benchmark& benc
   session.Reset();
   const auto measure = [&]() -> Status {
     if (benchmark.mode == AskMode::kCaptionLikelihood) {
-      return AskCaption(session, pictures, question, options.cancel, asked.answer);
+      return AskCaption(session, pictures, question, options.cancel, asked);
     }
     GenerateOptions generate;
     generate.max_tokens = benchmark.max_tokens;
@@ -61,12 +61,13 @@ Result<std::optional<Asked>> AskQuestion(Session& session, const Benchmark& benc
     asked.stats = answer.stats;
     session.Reset();
     if (benchmark.mode == AskMode::kYesProbability) {
-      MVLM_ASSIGN(const double p, AskYesProbability(session, pictures, question.prompt, options.cancel));
+      MVLM_ASSIGN(const double p,
+                  AskYesProbability(session, pictures, question.prompt, options.cancel, asked.stats));
       asked.answer.scores.emplace_back("p_yes", p);
     }
     if (options.confidence && !answer.text.empty() && answer.stop != StopReason::kCancelled) {
-      MVLM_ASSIGN(const auto likelihood,
-                  session.Likelihoods(pictures, question.prompt, {answer.text}, false, options.cancel));
+      MVLM_ASSIGN(const auto likelihood, session.Likelihoods(pictures, question.prompt, {answer.text}, false,
+                                                             options.cancel, &asked.stats));
       asked.answer.scores.emplace_back("confidence", std::exp(likelihood[0].total()));
     }
     return {};

@@ -31,11 +31,11 @@ struct RunOptions {
 // Where the time of a run went. Stages of workers that run at once add up.
 struct RunStats {
   size_t asked = 0, before = 0, images = 0, skipped = 0;
-  double seconds = 0;   // by the clock
-  double wait_ms = 0;   // for a picture to be read (and decoded)
-  double image_ms = 0;  // tower and projector (and decoding, where nothing decodes ahead)
-  double prompt_ms = 0, generate_ms = 0;
-  double other_ms = 0;                         // likelihoods, writing
+  double seconds = 0;                     // by the clock
+  double wait_ms = 0;                     // for a picture to be read (and decoded)
+  double image_ms = 0;                    // tower and projector (and decoding, where nothing decodes ahead)
+  double prompt_ms = 0, generate_ms = 0;  // likelihoods are read like prompts
+  double other_ms = 0;                    // writing, and what belongs to no stage
   std::vector<std::string> skipped_questions;  // "row: why", the first ones
   double images_per_second() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
   double questions_per_second() const { return seconds > 0 ? static_cast<double>(asked) / seconds : 0; }

@@ -114,11 +114,14 @@ Decision Decide(ProcessGroup& processes, bool stop, bool save) {
   return {votes[0] > 0, votes[1] > 0};
 }
 
-// Share of the peak; left out where nothing counts operations or the peak is unknown.
-void AddSpeed(nlohmann::json& line, double gflops, double peak_gflops) {
+// Share of the peak; left out where nothing counts operations or the peak is unknown. The peak was measured
+// once, perhaps beside other work: a faster interval raises it.
+void AddSpeed(nlohmann::json& line, double gflops, double& peak_gflops) {
   if (!(gflops > 0)) return;
   line["gflops_per_second"] = gflops;
-  if (peak_gflops > 0) line["flop_utilisation"] = gflops / peak_gflops;
+  if (!(peak_gflops > 0)) return;
+  peak_gflops = std::max(peak_gflops, gflops);
+  line["flop_utilisation"] = gflops / peak_gflops;
 }
 
 // What happened since the last log line.
@@ -137,7 +140,7 @@ class Interval {
 
   // The line of all processes together; every process calls it.
   nlohmann::json Take(const LoopStage& stage, const LoopOptions& options, int64_t done, double factor,
-                      double peak_gflops) {
+                      double& peak_gflops) {
     const Recipe& recipe = options.recipe;
     const double seconds = std::max(SecondsSince(since_), 1e-9);
     nlohmann::json line = {{"loss", loss_ / count_}, {"gradient_norm", norm_ / count_}, {"step", done}};
