@@ -6,18 +6,19 @@
 //     panel p: [in][kFloatPanelOutputs], element [i][o] = w[p * kFloatPanelOutputs + o][i]
 //
 // The sums of neighbouring outputs then read neighbouring elements: one token meets a panel as a single
-// stream from front to back (gemv_columns of kernels/kernels.h), where rows would have to be transposed in
-// registers first, and a panel for gemm_panel is a stripe of it, widened. Columns behind the last output are
-// 0. Sizes equal the file's when kFloatPanelOutputs divides the outputs.
+// stream from front to back (gemv_columns of kernels/kernels.h; gemm_wide_panel for a few tokens), where rows
+// would have to be transposed in registers first, and a panel for gemm_panel is a stripe of it, widened.
+// Columns behind the last output are 0. Sizes equal the file's when kFloatPanelOutputs divides the outputs.
 #pragma once
 
 #include <cstddef>
 
+#include "kernels/kernels.h"
 #include "tensor/dtype.h"
 
 namespace mobilevlm {
 
-constexpr size_t kFloatPanelOutputs = 64;  // a multiple of every panel width
+constexpr size_t kFloatPanelOutputs = kWidePanel;
 
 // True for F32, F16 and BF16.
 bool HasFloatPanels(DType type);

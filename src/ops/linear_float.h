@@ -8,8 +8,8 @@
 
 namespace mobilevlm {
 
-// Any types. One token times weights in panels reads them as they lie; more tokens meet blocks of weights
-// widened to float.
+// Any types. A few tokens meet weights in panels as they lie (ops/linear_panels.h), one token also weights in
+// rows; more tokens meet blocks of weights widened to float.
 void LinearFloat(const OpsContext& ctx, Mat<const float> x, std::span<const LinearPart> parts);
 
 }  // namespace mobilevlm
