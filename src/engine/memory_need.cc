@@ -2,6 +2,7 @@
 
 #include "engine/draft_policy.h"
 #include "engine/model.h"
+#include "ops/float_panels.h"
 #include "ops/pack_weights.h"
 
 namespace mobilevlm::engine {
@@ -9,15 +10,19 @@ namespace {
 
 uint64_t U(int value) { return static_cast<uint64_t>(value); }
 
-// The mapped file, and what packing adds to it: quantised matrices are copied into panels and their pages
-// given back, and panels are rounded up to whole pairs and widen some scales (kernels/packed.h).
-uint64_t WeightBytes(const GgufFile& file) {
+// The mapped file, and what packing adds to it: matrices are copied into panels and their pages given back,
+// and panels are rounded up to whole pairs and widen some scales (kernels/packed.h), or hold 64 outputs each
+// (the text model's float matrices).
+uint64_t WeightBytes(const GgufFile& file, bool pack_floats) {
   uint64_t bytes = file.file_bytes();
   for (const GgufTensor& tensor : file.tensors()) {
-    const std::optional<PackedFormat> format = FindPackedFormat(tensor.type);
-    if (!format || tensor.shape.size() < 2) continue;
+    if (tensor.shape.size() < 2) continue;
     const uint64_t out = tensor.shape.front(), in = tensor.elements() / out;
-    bytes += PackedPanels(out) * PanelBytes(*format, in) - tensor.data.size();
+    if (const std::optional<PackedFormat> format = FindPackedFormat(tensor.type)) {
+      bytes += PackedPanels(out) * PanelBytes(*format, in) - tensor.data.size();
+    } else if (pack_floats) {
+      bytes += FloatPanels(out) * in * FloatPanelStep(tensor.type) - tensor.data.size();
+    }
   }
   return bytes;
 }
@@ -29,7 +34,7 @@ MemoryNeed TextMemory(const GgufFile& file, const LlmConfig& llm, DType kv, size
   const uint64_t hidden_states = kPrefillChunk * U(llm.hidden);
   const uint64_t logits = (1 + kMostDraftedAuto) * U(llm.vocab);  // of a token and the drafts behind it
   MemoryNeed need;
-  need.weights = WeightBytes(file);
+  need.weights = WeightBytes(file, true);
   need.kv_cache = KvCache::Bytes(llm, kv, context);
   need.activations = (rope + hidden_states + logits) * sizeof(float) + LlmScratch::Bytes(llm, kPrefillChunk);
   return need;
@@ -41,7 +46,7 @@ MemoryNeed MmprojMemory(const GgufFile& file, const ImageConfig& image, const Vi
   const uint64_t features = U(vision.patches()) * U(vision.hidden);
   const uint64_t tokens = U(projector.tokens()) * U(projector.hidden);
   MemoryNeed need;
-  need.weights = WeightBytes(file);
+  need.weights = WeightBytes(file, false);
   need.activations = (pixels + features + tokens) * sizeof(float) + VisionScratch::Bytes(vision) +
                      ProjectorScratch::Bytes(projector);
   return need;

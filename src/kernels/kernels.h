@@ -14,7 +14,9 @@
 //
 // Float matrix products work on panels. A panel holds the weights of up to panel_width outputs for up to
 // kPanelK consecutive inputs, widened to float and transposed, [k][panel_width]. Every float format becomes
-// the same panel. Quantised weights have panels of their own: kernels/packed.h, kernels/quant_kernels.h.
+// the same panel. A wide panel holds kWidePanel outputs in their own format, [k][kWidePanel]: how the
+// language model keeps its float weights (ops/float_panels.h). Quantised weights have panels of their own:
+// kernels/packed.h, kernels/quant_kernels.h.
 #pragma once
 
 #include <stddef.h>
@@ -29,6 +31,9 @@ constexpr size_t kTileRows = 12;
 // Floats between two rows of the x tile. Fixed, so that addresses are constants in the inner loop; not a
 // multiple of 4 KiB, so that the rows do not fall into one cache set.
 constexpr size_t kTileStride = kPanelK + 16;
+
+// Outputs of a wide panel: a multiple of every panel_width.
+constexpr size_t kWidePanel = 64;
 
 // The element formats kernels read; the order indexes pack_rows and widen.
 enum KernelFormat { kFormatF32, kFormatF16, kFormatBF16, kFormatQ8_0, kFormatCount };
@@ -79,6 +84,12 @@ struct KernelTable {
   // block ends: its beginning is prefetched, never read; or nullptr.
   void (*gemv_columns[kFormatCount])(const float* x, const void* block, size_t row_bytes, size_t cols,
                                      size_t k, const void* next, float* y);
+
+  // Few rows of x times a block of a wide panel, read once. The sums are the chains of gemm_panel, to the
+  // bit. y[r][c] += sum over j of x[r * kTileStride + j] * panel[j][c], rows <= kTileRows, k <= kPanelK, cols
+  // <= kWidePanel; rows of y are y_stride floats apart; next as for gemv_columns. Index: F32, F16, BF16.
+  void (*gemm_wide_panel[kFormatBF16 + 1])(const float* x, size_t rows, const void* panel, size_t k,
+                                           const void* next, float* y, size_t y_stride, size_t cols);
 
   // Rounded to nearest even; beyond the range becomes infinity; NaN becomes a quiet NaN.
   void (*to_half)(const float* in, size_t n, uint16_t* out);

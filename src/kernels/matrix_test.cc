@@ -237,6 +237,31 @@ TEST_P(MatrixKernelsTest, GemvColumnsHasTheBitsOfGemmPanel) {
   }
 }
 
+TEST_P(MatrixKernelsTest, GemmWidePanelHasTheBitsOfGemmPanel) {
+  const size_t width = kernels_.panel_width, stride = kWidePanel + 3;
+  const std::vector<float> x = RandomFloats(kTileRows * kTileStride, 3);
+  for (const KernelFormat format : {kFormatF32, kFormatF16, kFormatBF16}) {
+    for (const size_t k : {0u, 1u, 77u, 256u}) {
+      const FormatMatrix in = RandomMatrix(format, k, kWidePanel, k);
+      for (size_t rows = 0; rows <= kTileRows; ++rows) {
+        for (const size_t cols : {1u, 15u, 33u, 64u}) {
+          std::vector<float> wanted = RandomFloats(kTileRows * stride, 4), found = wanted;
+          for (size_t first = 0; first < cols; first += width) {
+            AlignedBuffer<float> panel(kPanelK * width);
+            kernels_.pack_columns[format](in.data(), in.row_bytes, first, width, k, panel.data());
+            kernels_.gemm_panel(x.data(), rows, panel.data(), k, wanted.data() + first, stride,
+                                std::min(width, cols - first));
+          }
+          kernels_.gemm_wide_panel[format](x.data(), rows, in.data(), k, k % 2 == 0 ? in.data() : nullptr,
+                                           found.data(), stride, cols);
+          ASSERT_TRUE(SameBits(found.data(), wanted.data(), found.size()))
+              << "format " << format << ", " << rows << " rows, " << cols << " x " << k;
+        }
+      }
+    }
+  }
+}
+
 struct GemmCase {
   AlignedBuffer<float> x{kTileRows * kTileStride};
   AlignedBuffer<float> panel;

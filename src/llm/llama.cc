@@ -63,6 +63,7 @@ void Mlp(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& 
 Result<LlmWeights> LlmWeights::Bind(const GgufFile& file, const LlmConfig& config, ThreadPool* pool) {
   LlmWeights weights;
   MVLM_ASSIGN(auto binder, WeightBinder::Create(file, LlmTensors(config), &weights.store, pool));
+  binder.PackFloats();  // decoding is as fast as their reading
   weights.token_embedding = binder.Table("model.embed_tokens.weight");
   for (int i = 0; i < config.layers; ++i) {
     const std::string prefix = fmt::format("model.layers.{}.", i);

@@ -32,7 +32,8 @@ struct LlmBlockWeights {                  // LlamaDecoderLayer
   LinearWeights down;                     // [hidden, intermediate]
 };
 
-// Views into the mapped file, and the norms widened to float. Movable only; immutable after Bind.
+// The matrices packed (ops/pack_weights.h, ops/float_panels.h), the embeddings a view into the mapped file,
+// the norms widened to float. Movable only; immutable after Bind.
 struct LlmWeights {
   LinearWeights token_embedding;  // [vocab, hidden]
   std::vector<LlmBlockWeights> blocks;

@@ -1,199 +1,15 @@
 #include "ops/linear.h"
 
-#include <algorithm>
-#include <cstring>
-#include <functional>
-#include <optional>
 #include <span>
 
-#include "ops/formats.h"
+#include "ops/float_panels.h"
+#include "ops/linear_float.h"
 #include "ops/linear_quantised.h"
 #include "ops/linear_split.h"
 #include "ops/pack_weights.h"
-#include "ops/parallel.h"
 
 namespace mobilevlm {
 namespace {
-
-// Panels packed side by side before the tokens pass over them: with 32 outputs each, 256 KiB, a part of any
-// L2 cache. One token tile then stays in L1 while it meets all of them.
-constexpr size_t kPanelsPerBlock = 8;
-// Tiles that are worth packing the weights for: packing a panel costs about as much as multiplying one tile.
-constexpr size_t kTilesPerGroup = 16;
-constexpr size_t kTileFloats = kTileRows * kTileStride;
-constexpr size_t kFloatsPerLine = 64 / sizeof(float);
-
-// The operands of one call, and how they are cut. Tokens form tiles, the unit of the kernel, and tiles form
-// groups, as a rule one per thread: with ParallelFor's shares each thread then reads and writes the tokens
-// that it also norms and activates.
-struct Job {
-  const KernelTable& kernels;
-  KernelFormat format;
-  Mat<const float> x;
-  const LinearWeights& w;
-  Mat<float> y;
-  size_t width;    // outputs per panel
-  size_t panels;   // over all outputs
-  size_t k_bytes;  // of a full panel's k inputs in a row of weights
-  size_t tiles;    // of at most kTileRows tokens, as even as possible
-  float* tiled_x;  // [tiles, k blocks, kTileRows, kTileStride]: x as gemm_panel reads it
-
-  const std::byte* Block(size_t panel, size_t k) const {
-    return w.data + panel * width * w.row_bytes + k / kPanelK * k_bytes;
-  }
-  // `next` is the block that will be packed next.
-  void Pack(size_t panel, size_t k, size_t depth, const std::byte* next, float* out) const {
-    if (w.packed != nullptr) {
-      UnpackToFloat(kernels, w, panel * width, width, k, depth, out);
-    } else {
-      kernels.pack_rows[format](Block(panel, k), w.row_bytes, Cols(panel), depth, next, out);
-    }
-  }
-  size_t Cols(size_t panel) const { return std::min(width, w.out - panel * width); }
-  size_t Token(size_t tile) const { return tile * x.rows() / tiles; }  // the tile's first
-  size_t k_blocks() const { return (w.in + kPanelK - 1) / kPanelK; }
-  float* Tile(size_t tile, size_t k) const {
-    return tiled_x + (tile * k_blocks() + k / kPanelK) * kTileFloats;
-  }
-};
-
-struct Range {
-  size_t begin, end;
-  size_t size() const { return end - begin; }
-};
-Range Part(size_t n, size_t part, size_t parts) { return {part * n / parts, (part + 1) * n / parts}; }
-
-// Tiles are copied once per call and not read in place, because rows of x are often a multiple of 4 KiB
-// apart: the rows of a tile would then fight for the same few sets of the L1 cache.
-void CopyTiles(const OpsContext& ctx, const Job& job) {
-  ParallelRows(ctx, job.tiles, kTileRows * job.x.cols(), [&](size_t begin, size_t end) {
-    for (size_t tile = begin; tile < end; ++tile) {
-      for (size_t t = job.Token(tile); t < job.Token(tile + 1); ++t) {
-        for (size_t k = 0; k < job.w.in; k += kPanelK) {
-          std::memcpy(job.Tile(tile, k) + (t - job.Token(tile)) * kTileStride, job.x.row(t) + k,
-                      std::min(kPanelK, job.w.in - k) * sizeof(float));
-        }
-      }
-    }
-  });
-}
-
-void StartFromBias(const Job& job, size_t tile, size_t panel) {
-  const size_t first = panel * job.width;
-  for (size_t t = job.Token(tile); t < job.Token(tile + 1); ++t) {
-    float* row = job.y.row(t) + first;
-    if (job.w.bias != nullptr) {
-      std::memcpy(row, job.w.bias + first, job.Cols(panel) * sizeof(float));
-    } else {
-      std::fill_n(row, job.Cols(panel), 0.0f);
-    }
-  }
-}
-
-// The outputs of the panel that this tile meets next are on their way while it is busy with the one before.
-void PrefetchOutputs(const Job& job, size_t tile, size_t panel) {
-  for (size_t t = job.Token(tile); t < job.Token(tile + 1); ++t) {
-    const float* row = job.y.row(t) + panel * job.width;
-    for (size_t c = 0; c < job.Cols(panel); c += kFloatsPerLine) __builtin_prefetch(row + c, 1);
-  }
-}
-
-// Part `part` of `parts` of a tile.
-void PrefetchTile(const float* tile, size_t part, size_t parts) {
-  constexpr size_t kLines = kTileFloats / kFloatsPerLine;
-  for (size_t line = part * kLines / parts; line < (part + 1) * kLines / parts; ++line) {
-    __builtin_prefetch(tile + line * kFloatsPerLine);
-  }
-}
-
-// The tiles times the panels over the inputs [k, k + depth), which `packed` holds.
-void MultiplyBlock(const Job& job, Range tiles, Range panels, size_t k, size_t depth, const float* packed) {
-  PrefetchOutputs(job, tiles.begin, panels.begin);
-  for (size_t tile = tiles.begin; tile < tiles.end; ++tile) {
-    const size_t token = job.Token(tile);
-    const bool last = tile + 1 == tiles.end;
-    for (size_t panel = panels.begin; panel < panels.end; ++panel) {
-      if (k == 0) StartFromBias(job, tile, panel);
-      if (!last) PrefetchTile(job.Tile(tile + 1, k), panel - panels.begin, panels.size());
-      if (panel + 1 < panels.end) {
-        PrefetchOutputs(job, tile, panel + 1);
-      } else if (!last) {
-        PrefetchOutputs(job, tile + 1, panels.begin);
-      }
-      job.kernels.gemm_panel(job.Tile(tile, k), job.Token(tile + 1) - token,
-                             packed + (panel - panels.begin) * kPanelK * job.width, depth,
-                             job.y.row(token) + panel * job.width, job.y.stride(), job.Cols(panel));
-    }
-  }
-}
-
-// The tiles times the panels, in blocks of `block` panels, each over all inputs in ascending order.
-void MultiplyPanels(const Job& job, Range tiles, Range panels, size_t block, float* packed) {
-  const bool in_place = job.x.rows() == 1 && job.w.packed == nullptr;  // a weight used once needs no panel
-  for (size_t first = panels.begin; first < panels.end; first += block) {
-    const Range now{first, std::min(first + block, panels.end)};
-    for (size_t k = 0; k < job.w.in; k += kPanelK) {
-      const size_t depth = std::min(kPanelK, job.w.in - k);
-      for (size_t panel = now.begin; panel < now.end; ++panel) {
-        // What will be packed next: the panel beside, else the next inputs of the block's first panel, else
-        // the start of the following block.
-        const std::byte* next = nullptr;
-        if (panel + 1 < now.end) {
-          next = job.Block(panel + 1, k);
-        } else if (k + kPanelK < job.w.in) {
-          next = job.Block(now.begin, k + kPanelK);
-        } else if (now.end < job.panels) {
-          next = job.Block(now.end, 0);
-        }
-        if (in_place) {
-          if (k == 0) StartFromBias(job, 0, panel);
-          job.kernels.gemv_rows[job.format](job.Tile(0, k), job.Block(panel, k), job.w.row_bytes,
-                                            job.Cols(panel), depth, next, job.y.row(0) + panel * job.width);
-        } else {
-          job.Pack(panel, k, depth, next, packed + (panel - now.begin) * kPanelK * job.width);
-        }
-      }
-      if (!in_place) MultiplyBlock(job, tiles, now, k, depth, packed);
-    }
-  }
-}
-
-// x times every matrix of `parts`.
-void MultiplyFloat(const OpsContext& ctx, Mat<const float> x, std::span<const LinearPart> parts) {
-  const size_t width = ctx.kernels->panel_width;
-  const size_t threads = static_cast<size_t>(ctx.pool->threads());
-  const size_t tiles = (x.rows() + kTileRows - 1) / kTileRows;
-  const size_t x_floats = tiles * ((x.cols() + kPanelK - 1) / kPanelK) * kTileFloats;
-  // One tile: the weights are streamed once through one panel that stays in L1. More: a block of panels is
-  // packed into L2 and every tile passes over it.
-  const size_t block = tiles == 1 ? 1 : kPanelsPerBlock;
-  const size_t packed_floats = block * kPanelK * width;
-  auto* const tiled_x =
-      reinterpret_cast<float*>(ctx.pool->Scratch((x_floats + threads * packed_floats) * sizeof(float)));
-
-  for (const LinearPart& part : parts) {
-    const Job job{.kernels = *ctx.kernels,
-                  .format = FindKernelFormat(part.w->type).value_or(kFormatF32),  // packed: not asked for
-                  .x = x,
-                  .w = *part.w,
-                  .y = part.y,
-                  .width = width,
-                  .panels = (part.w->out + width - 1) / width,
-                  .k_bytes = RowBytes(part.w->type, kPanelK).value(),
-                  .tiles = tiles,
-                  .tiled_x = tiled_x};
-    if (&part == parts.data()) CopyTiles(ctx, job);
-    const size_t groups = std::clamp<size_t>(tiles / kTilesPerGroup, 1, threads);
-    const size_t rounds = std::max<size_t>(1, job.panels * groups / (threads * kPanelsPerBlock));
-    const size_t cuts =
-        std::min(job.panels, (threads * rounds + groups - 1) / groups);  // of a group's panels
-    const auto item = [&](size_t i, size_t thread) {
-      MultiplyPanels(job, Part(tiles, i / cuts, groups), Part(job.panels, i % cuts, cuts), block,
-                     tiled_x + x_floats + thread * packed_floats);
-    };
-    ctx.pool->ParallelFor(groups * cuts, std::ref(item));
-  }
-}
 
 enum class Arithmetic { kQuantised, kSplit, kFloat };
 Arithmetic ChooseArithmetic(const OpsContext& ctx, const LinearWeights& w) {
@@ -211,7 +27,7 @@ void Multiply(const OpsContext& ctx, Mat<const float> x, std::span<const LinearP
     case Arithmetic::kSplit:
       return LinearSplit(ctx, x, parts);
     case Arithmetic::kFloat:
-      return MultiplyFloat(ctx, x, parts);
+      return LinearFloat(ctx, x, parts);
   }
 }
 
@@ -235,6 +51,7 @@ void Linear(const OpsContext& ctx, Mat<const float> x, std::initializer_list<Lin
                w->row_bytes, w->in, DTypeName(w->type));
     MVLM_CHECK((w->packed != nullptr) == FindPackedFormat(w->type).has_value(), "{} weights, packed or not",
                DTypeName(w->type));
+    MVLM_CHECK(w->panels == nullptr || HasFloatPanels(w->type), "panels of {}", DTypeName(w->type));
     alike = alike && Alike(ctx, *all[0].w, *w);
     if (ctx.observer != nullptr) ctx.observer->Observe(*w, x);
   }

@@ -1,8 +1,9 @@
 // y = x * W^T + bias, torch.nn.Linear.
 //
-// Float weights (F32, F16, BF16) are read as the file stores them: each output is one sum over `in` in
-// ascending order, starting at the bias: y = ((bias + x0*w0) + x1*w1)... with fused multiply-adds where the
-// CPU has them; or, where the matrix allows it, sums of sums of 32 products. Quantised weights are packed at
+// Float weights (F32, F16, BF16) are read as the file stores them or, those of the language model, from
+// panels (ops/float_panels.h); either way each output is one sum over `in` in ascending order, starting at
+// the bias: y = ((bias + x0*w0) + x1*w1)... with fused multiply-adds where the CPU has them; or, where the
+// matrix allows it, sums of sums of 32 products. Quantised weights are packed at
 // loading (ops/pack_weights.h) and meet activations quantised to 8 bits (kernels/quant_kernels.h has the
 // arithmetic), or float ones if the context says so. Either way tokens, tiles and threads only decide which
 // outputs are computed side by side, so that one token alone and the same token in a batch agree to the bit.
@@ -19,8 +20,8 @@
 namespace mobilevlm {
 
 // A read-only view of a weight matrix [out, in], row-major as in the file, rows row_bytes apart; no alignment
-// is assumed. A quantised matrix that is to be multiplied also has its packed form, and then Linear does not
-// touch `data`.
+// is assumed. A quantised matrix that is to be multiplied also has its packed form, a float one may have
+// panels, and then Linear does not touch `data`.
 struct LinearWeights {
   DType type = DType::kF32;
   const std::byte* data = nullptr;
@@ -30,6 +31,7 @@ struct LinearWeights {
   size_t row_bytes = 0;
   const std::byte* packed = nullptr;         // PackedPanels(out) panels
   PackedFormat format = kPackedFormatCount;  // of `packed`
+  const std::byte* panels = nullptr;         // FloatPanels(out), or nullptr
   // F16 and BF16: x may be rounded to 16 significant bits where that is faster (kernels/split_kernels.h); not
   // if the context wants exact activations.
   bool may_split = false;

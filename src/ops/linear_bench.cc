@@ -26,7 +26,7 @@ struct Shape {
   const char* name;
   size_t tokens, in, out;
 };
-// 577 positions of the vision tower, a prompt of 190, one token.
+// 577 positions of the vision tower, a prompt of 190, one token, a few (speculation, a server's batch).
 constexpr Shape kTower[] = {{"tower qkv", 577, 1024, 3072},
                             {"tower out", 577, 1024, 1024},
                             {"tower fc1", 577, 1024, 4096},
@@ -36,20 +36,35 @@ constexpr Shape kPrompt[] = {{"prompt qkv", 190, 2048, 6144},
                              {"prompt gate/up", 190, 2048, 11264},
                              {"prompt down", 190, 5632, 2048}};
 constexpr Shape kToken = {"token gate/up", 1, 2048, 11264};
+constexpr Shape kFewTokens[] = {{"2 tokens gate/up", 2, 2048, 11264},
+                                {"4 tokens gate/up", 4, 2048, 11264},
+                                {"8 tokens gate/up", 8, 2048, 11264},
+                                {"16 tokens gate/up", 16, 2048, 11264}};
+constexpr size_t kFew = 16;
 
 void SetOperations(benchmark::State& state, const Shape& shape) {
   state.counters["OP/s"] = benchmark::Counter(2.0 * static_cast<double>(shape.tokens * shape.in * shape.out),
                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void Product(benchmark::State& state, const KernelTable* kernels, const Shape& shape, DType type,
-             PackScales scales) {
-  // One token must find its weights in memory, not in a cache: matrices take turns.
+// How a matrix is stored and packed.
+struct Form {
+  DType type;
+  PackScales scales = PackScales::kAsStored;
+  bool panels = false;  // as in the language model; else as in the tower
+};
+
+void Product(benchmark::State& state, const KernelTable* kernels, const Shape& shape, Form form) {
+  // Few tokens must find their weights in memory, not in a cache: matrices take turns.
   constexpr size_t kManyBytes = size_t{256} << 20;
-  const size_t bytes = shape.out * RowBytes(type, shape.in).value();
-  test::TestWeights weights = test::RandomWeights(type, shape.out, shape.in, 1, scales);
-  weights.view.may_split = true;  // as in the tower
-  std::vector<std::vector<std::byte>> copies(shape.tokens == 1 ? kManyBytes / bytes : 1, weights.packed);
+  const size_t bytes = shape.out * RowBytes(form.type, shape.in).value();
+  test::TestWeights weights = test::RandomWeights(form.type, shape.out, shape.in, 1, form.scales);
+  if (form.panels) test::AddPanels(weights);
+  weights.view.may_split = !form.panels;
+  std::vector<AlignedBuffer<std::byte>> copies(shape.tokens <= kFew ? kManyBytes / bytes : 1);
+  for (AlignedBuffer<std::byte>& copy : copies) {
+    std::copy(weights.packed.begin(), weights.packed.end(), copy.Reserve(weights.packed.size()));
+  }
   const std::vector<float> x = test::RandomFloats(shape.tokens * shape.in, 2);
   std::vector<float> y(shape.tokens * shape.out);
   ThreadPool pool(0);
@@ -58,11 +73,13 @@ void Product(benchmark::State& state, const KernelTable* kernels, const Shape& s
   LinearWeights view = weights.view;
   size_t turn = 0;
   for (auto _ : state) {
-    if (view.packed != nullptr) view.packed = copies[turn++ % copies.size()].data();
+    const std::byte* copy = copies[turn++ % copies.size()].data();
+    if (view.packed != nullptr) view.packed = copy;
+    if (view.panels != nullptr) view.panels = copy;
     Linear(context, test::View(x, shape.tokens), view, test::View(y, shape.tokens));
     benchmark::DoNotOptimize(y.data());
   }
-  if (shape.tokens > 1) return SetOperations(state, shape);
+  if (shape.tokens > kFew) return SetOperations(state, shape);
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(weights.packed.size()));
 }
 
@@ -93,11 +110,11 @@ void OneDnn(benchmark::State& state, const Shape& shape) {
 }
 #endif
 
-void Register(const std::string& table, const KernelTable* kernels, const Shape& shape, DType type,
-              PackScales scales = PackScales::kAsStored) {
-  const std::string longer = scales == PackScales::kLongBlocks ? ", longer blocks/" : "/";
-  const std::string name = std::string(shape.name) + "/" + std::string(DTypeName(type)) + longer + table;
-  benchmark::RegisterBenchmark(name.c_str(), Product, kernels, shape, type, scales)->UseRealTime();
+void Register(const std::string& table, const KernelTable* kernels, const Shape& shape, Form form) {
+  std::string name = std::string(shape.name) + "/" + std::string(DTypeName(form.type));
+  if (form.scales == PackScales::kLongBlocks) name += ", longer blocks";
+  if (form.panels) name += ", panels";
+  benchmark::RegisterBenchmark((name + "/" + table).c_str(), Product, kernels, shape, form)->UseRealTime();
 }
 
 }  // namespace
@@ -107,15 +124,24 @@ int main(int argc, char** argv) {
   using namespace mobilevlm;
   for (const KernelTable* kernels : RunnableKernels()) {
     for (const Shape& shape : kTower) {
-      Register(kernels->name, kernels, shape, DType::kQ8_0);
-      Register(kernels->name, kernels, shape, DType::kQ8_0, PackScales::kLongBlocks);
-      Register(kernels->name, kernels, shape, DType::kF16);
+      Register(kernels->name, kernels, shape, {DType::kQ8_0});
+      Register(kernels->name, kernels, shape, {DType::kQ8_0, PackScales::kLongBlocks});
+      Register(kernels->name, kernels, shape, {DType::kF16});
     }
     for (const Shape& shape : kPrompt) {
       for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ8_0})
-        Register(kernels->name, kernels, shape, type);
+        Register(kernels->name, kernels, shape, {type});
     }
-    for (DType type : test::kQuantisedTypes) Register(kernels->name, kernels, kToken, type);
+    for (DType type : test::kQuantisedTypes) Register(kernels->name, kernels, kToken, {type});
+    for (DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+      const Form rows{type}, panels{.type = type, .panels = true};
+      Register(kernels->name, kernels, kToken, panels);
+      for (const Shape& shape : kFewTokens) Register(kernels->name, kernels, shape, panels);
+      for (const Shape& shape : kPrompt) {
+        Register(kernels->name, kernels, shape, rows);
+        Register(kernels->name, kernels, shape, panels);
+      }
+    }
   }
 #ifdef MOBILEVLM_HAVE_ONEDNN
   for (const auto& shapes : {std::span<const Shape>(kTower), std::span<const Shape>(kPrompt)}) {

@@ -17,6 +17,7 @@ using namespace test;
 using LinearTest = OpsTest;
 INSTANTIATE_TEST_SUITE_P(AllTables, LinearTest, ::testing::ValuesIn(RunnableKernels()), TableName);
 
+constexpr DType kFloatTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0, DType::kQ4_1,
                             DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,
                             DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
@@ -120,6 +121,7 @@ struct Packing {
   DType type;
   PackScales scales = PackScales::kAsStored;
   bool may_split = false;
+  bool panels = false;
 };
 std::vector<Packing> QuantisedPackings() {
   std::vector<Packing> all{{DType::kQ8_0, PackScales::kLongBlocks}};
@@ -130,7 +132,7 @@ std::vector<Packing> QuantisedPackings() {
 // Quantised weights and activations: the same product with x rounded as quant_kernels.h says, so that only
 // float rounding is left.
 TEST_P(LinearTest, QuantisedMatchesDoubleOnQuantisedActivations) {
-  for (const auto& [type, scales, may_split] : QuantisedPackings()) {
+  for (const auto& [type, scales, may_split, panels] : QuantisedPackings()) {
     for (const size_t in : {32u, 256u, 544u, 768u}) {
       if (!RowBytes(type, in)) continue;
       for (const size_t out : {1u, 16u, 33u, 100u}) {
@@ -211,11 +213,13 @@ TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
   std::vector<Packing> packings{{DType::kQ8_0, PackScales::kLongBlocks},
                                 {DType::kF16, PackScales::kAsStored, true}};
   for (const DType type : kTypes) packings.push_back({type});
-  for (const auto& [type, scales, may_split] : packings) {
+  for (const DType type : kFloatTypes) packings.push_back({.type = type, .panels = true});
+  for (const auto& [type, scales, may_split, panels] : packings) {
     // 800: a multiple of 32, not of 256
     const size_t in = RowBytes(type, 800) && scales == PackScales::kAsStored ? 800 : 768;
     TestWeights w = RandomWeights(type, kOut, in, 7, scales);
     w.view.may_split = may_split;
+    if (panels) AddPanels(w);
     const std::vector<float> bias = RandomFloats(kOut, 8);
     w.view.bias = bias.data();
     const std::vector<float> x = RandomFloats(kTokens * in, 9);

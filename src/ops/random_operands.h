@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "ops/float_panels.h"
 #include "ops/linear.h"
 #include "ops/pack_weights.h"
 #include "tensor/dequantize.h"
@@ -34,7 +35,8 @@ inline constexpr DType kQuantisedTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::k
                                             DType::kQ5_K, DType::kQ6_K};
 
 // A matrix in a file's format beside the exact doubles that it stands for once it is packed, as loading
-// would, if it is quantised. Starts two bytes off the buffer's alignment, as tensors in a file may.
+// would, if it is quantised. Starts two bytes off the buffer's alignment, as tensors in a file may. `packed`
+// holds the view's packed form or its panels.
 struct TestWeights {
   std::vector<std::byte> storage, packed;
   std::vector<double> exact;  // [out, in]
@@ -97,6 +99,15 @@ inline TestWeights RandomWeights(DType type, size_t out, size_t in, uint64_t see
   if (format == kPackedLong) values = LongBlockValues(made.packed, out, in);
   made.exact.assign(values.begin(), values.end());
   return made;
+}
+
+// Float weights: packs them as the language model does.
+inline void AddPanels(TestWeights& w) {
+  const size_t panels = FloatPanels(w.view.out);
+  w.packed.resize(panels * w.view.in * FloatPanelStep(w.view.type));
+  PackFloatPanels(w.view.type, w.view.data, w.view.row_bytes, w.view.out, w.view.in, 0, panels,
+                  w.packed.data());
+  w.view.panels = w.packed.data();
 }
 
 }  // namespace mobilevlm::test

@@ -1,15 +1,17 @@
 #include "weights/binder.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
+#include "ops/float_panels.h"
 #include "tensor/dequantize.h"
 
 namespace mobilevlm {
 namespace {
 
-// Panels that one thread packs at a time.
-constexpr size_t kPanelsPerItem = 8;
+// What one thread packs at a time, about.
+constexpr size_t kBytesPerItem = 256 * 1024;
 
 }  // namespace
 
@@ -30,28 +32,39 @@ LinearWeights WeightBinder::Table(const std::string& name) {
   return weights;
 }
 
-LinearWeights WeightBinder::Matrix(const std::string& name) {
-  LinearWeights weights = Table(name);
-  weights.may_split = may_split_;
-  const std::optional<PackedFormat> format = FindPackedFormat(weights.type, weights.in, scales_);
-  if (!format || !status_) return weights;
-  const size_t panels = PackedPanels(weights.out);
-  const size_t bytes = panels * PanelBytes(*format, weights.in);
+const std::byte* WeightBinder::Pack(const GgufTensor& tensor, size_t panels, size_t panel_bytes,
+                                    const Packer& pack) {
+  const size_t bytes = panels * panel_bytes;
   std::byte* packed = store_->Packed(bytes);
   if (packed == nullptr) {
-    status_ =
-        Fail("{}: tensor {}: cannot get {} bytes of memory", file_->path(), tensors_.Get(name).name, bytes);
-    return weights;
+    status_ = Fail("{}: tensor {}: cannot get {} bytes of memory", file_->path(), tensor.name, bytes);
+    return nullptr;
   }
-  const auto pack = [&](size_t item) {
-    const size_t begin = item * kPanelsPerItem, end = std::min(panels, begin + kPanelsPerItem);
-    PackPanels(*format, weights.data, weights.row_bytes, weights.out, weights.in, begin, end, packed);
-  };
-  pool_->ParallelFor((panels + kPanelsPerItem - 1) / kPanelsPerItem, std::ref(pack));
-  file_->ReleasePages(tensors_.Get(name));
-  weights.packed = packed;
-  weights.format = *format;
-  return weights;
+  const size_t items = std::max<size_t>(1, bytes / kBytesPerItem);
+  const auto item = [&](size_t i) { pack(i * panels / items, (i + 1) * panels / items, packed); };
+  pool_->ParallelFor(items, std::ref(item));
+  file_->ReleasePages(tensor);
+  return packed;
+}
+
+LinearWeights WeightBinder::Matrix(const std::string& name) {
+  LinearWeights w = Table(name);
+  w.may_split = may_split_;
+  if (!status_) return w;
+  const GgufTensor& tensor = tensors_.Get(name);
+  if (const std::optional<PackedFormat> format = FindPackedFormat(w.type, w.in, scales_)) {
+    w.packed = Pack(tensor, PackedPanels(w.out), PanelBytes(*format, w.in),
+                    [&](size_t begin, size_t end, std::byte* packed) {
+                      PackPanels(*format, w.data, w.row_bytes, w.out, w.in, begin, end, packed);
+                    });
+    w.format = *format;
+  } else if (pack_floats_) {
+    w.panels = Pack(tensor, FloatPanels(w.out), w.in * FloatPanelStep(w.type),
+                    [&](size_t begin, size_t end, std::byte* packed) {
+                      PackFloatPanels(w.type, w.data, w.row_bytes, w.out, w.in, begin, end, packed);
+                    });
+  }
+  return w;
 }
 
 LinearWeights WeightBinder::MatrixAndBias(const std::string& name) {

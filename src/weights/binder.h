@@ -5,6 +5,7 @@
 // end.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,12 +34,15 @@ class WeightBinder {
                                      WeightStore* store, ThreadPool* pool,
                                      PackScales scales = PackScales::kAsStored);
 
+  // From here on float matrices are packed too (ops/float_panels.h).
+  void PackFloats() { pack_floats_ = true; }
+
   // From here on matrices get LinearWeights::may_split.
   void AllowSplit() { may_split_ = true; }
 
-  // A matrix [shape[0], product of the rest] to multiply with. Quantised ones are packed here, by all
-  // threads, and the file's pages are given back, so that memory never holds both; the others stay views of
-  // the file. Names are in the table (else we abort).
+  // A matrix [shape[0], product of the rest] to multiply with. Quantised ones, and float ones after
+  // PackFloats, are packed here, by all threads, and the file's pages are given back, so that memory never
+  // holds both; the others stay views of the file. Names are in the table (else we abort).
   LinearWeights Matrix(const std::string& name);
   // A matrix whose rows are looked up: always a view of the file.
   LinearWeights Table(const std::string& name);
@@ -58,12 +62,18 @@ class WeightBinder {
                PackScales scales)
       : file_(&file), tensors_(std::move(tensors)), store_(store), pool_(pool), scales_(scales) {}
 
+  // Gets `panels * panel_bytes` bytes, has all threads call pack(begin, end, packed) for ranges of panels and
+  // gives the file's pages back. nullptr, and an Error in status(), if there is no memory.
+  using Packer = std::function<void(size_t begin, size_t end, std::byte* packed)>;
+  const std::byte* Pack(const GgufTensor& tensor, size_t panels, size_t panel_bytes, const Packer& pack);
+
   const GgufFile* file_;
   TensorMap tensors_;
   WeightStore* store_;
   ThreadPool* pool_;
   PackScales scales_;
   bool may_split_ = false;
+  bool pack_floats_ = false;
   Status status_;
 };
 

@@ -1,5 +1,5 @@
 // WeightStore: owns what a stage's weights are turned into at loading: small arrays widened to float, and
-// the packed form of quantised matrices. Moving it keeps every pointer valid.
+// the packed form of matrices. Moving it keeps every pointer valid.
 #pragma once
 
 #include <cstddef>

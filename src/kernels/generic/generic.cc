@@ -98,6 +98,18 @@ void GemvColumns(const float* x, const void* block, size_t row_bytes, size_t col
   }
 }
 
+template <class Read>
+void GemmWidePanel(const float* x, size_t rows, const void* panel, size_t k, const void* /*next*/, float* y,
+                   size_t y_stride, size_t cols) {
+  const auto* bytes = static_cast<const unsigned char*>(panel);
+  for (size_t j = 0; j < k; ++j) {
+    for (size_t c = 0; c < cols; ++c) {
+      const float w = Read::At(bytes, j * kWidePanel + c);
+      for (size_t r = 0; r < rows; ++r) y[r * y_stride + c] += x[r * kTileStride + j] * w;
+    }
+  }
+}
+
 void ToHalf(const float* in, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = F32ToF16(in[i]);
 }
@@ -213,6 +225,7 @@ constinit const KernelTable kGenericKernels = {
     .gemv_rows = {GemvRows<ReadF32>, GemvRows<ReadF16>, GemvRows<ReadBF16>, GemvRows<ReadQ8_0>},
     .gemv_columns = {GemvColumns<ReadF32>, GemvColumns<ReadF16>, GemvColumns<ReadBF16>,
                      GemvColumns<ReadQ8_0>},
+    .gemm_wide_panel = {GemmWidePanel<ReadF32>, GemmWidePanel<ReadF16>, GemmWidePanel<ReadBF16>},
     .to_half = ToHalf,
     .to_q8_0 = ToQ8_0,
     .layer_norm = LayerNorm,

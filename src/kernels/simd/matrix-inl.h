@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "kernels/simd/gemv-inl.h"
 #include "kernels/simd/rows-inl.h"
+#include "kernels/simd/wide_panel-inl.h"
 #include "tensor/blocks.h"
 
 namespace mobilevlm {
@@ -181,6 +182,8 @@ constexpr KernelTable MakeTable(const char* name, const QuantKernels* quant,
                     GemvRows<V, typename V::ReadBF16>, GemvRows<V, typename V::ReadQ8_0>},
       .gemv_columns = {GemvColumns<V, typename V::ReadF32>, GemvColumns<V, typename V::ReadF16>,
                        GemvColumns<V, typename V::ReadBF16>, GemvColumns<V, typename V::ReadQ8_0>},
+      .gemm_wide_panel = {GemmWidePanel<V, typename V::ReadF32>, GemmWidePanel<V, typename V::ReadF16>,
+                          GemmWidePanel<V, typename V::ReadBF16>},
       .to_half = V::ToHalf,
       .to_q8_0 = ToQ8_0<V>,
       .layer_norm = LayerNorm<V>,
