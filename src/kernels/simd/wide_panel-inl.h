@@ -3,6 +3,9 @@
 // way, so that the product is as quick as memory.
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "kernels/kernels.h"
 #include "kernels/simd/gemv-inl.h"
 #include "kernels/simd/rows-inl.h"
@@ -80,37 +83,22 @@ void WideTile(const float* x, const unsigned char* panel, size_t k, const void* 
 
 using WideTileFn = void (*)(const float*, const unsigned char*, size_t, const void*, float*, size_t, size_t);
 
+// Entry r is for r + 1 rows.
+template <class V, class Reader, int... R>
+constexpr std::array<WideTileFn, sizeof...(R)> WideTiles(std::integer_sequence<int, R...>) {
+  return {WideTile<V, Reader, R + 1>...};
+}
+
 template <class V, class Reader>
 void GemmWidePanel(const float* x, size_t rows, const void* panel, size_t k, const void* next, float* y,
                    size_t y_stride, size_t cols) {
-  static constexpr WideTileFn kTiles[] = {nullptr,
-                                          WideTile<V, Reader, 1>,
-                                          WideTile<V, Reader, 2>,
-                                          WideTile<V, Reader, 3>,
-                                          WideTile<V, Reader, 4>,
-                                          WideTile<V, Reader, 5>,
-                                          WideTile<V, Reader, 6>,
-                                          WideTile < V,
-                                          Reader,
-                                          V::kMaxRows < 7 ? 1 : 7 >,
-                                          WideTile < V,
-                                          Reader,
-                                          V::kMaxRows < 8 ? 1 : 8 >,
-                                          WideTile < V,
-                                          Reader,
-                                          V::kMaxRows < 9 ? 1 : 9 >,
-                                          WideTile < V,
-                                          Reader,
-                                          V::kMaxRows < 10 ? 1 : 10 >,
-                                          WideTile < V,
-                                          Reader,
-                                          V::kMaxRows < 11 ? 1 : 11 >
-                                          , WideTile < V, Reader, V::kMaxRows < 12 ? 1 : 12 > };
+  static constexpr auto kTiles =
+      WideTiles<V, Reader>(std::make_integer_sequence<int, static_cast<int>(V::kMaxRows)>());
   size_t tiles = (rows + V::kMaxRows - 1) / V::kMaxRows;
   for (size_t done = 0; tiles > 0; --tiles) {  // as even as possible, as in GemmPanel
     const size_t count = (rows - done + tiles - 1) / tiles;
-    kTiles[count](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
-                  done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
+    kTiles[count - 1](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
+                      done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
     done += count;
   }
 }
