@@ -21,6 +21,15 @@ BlockCache& Blocks() {
 
 void FreeLarge(void* block) { Blocks().Free(block); }
 
+// oneDNN's scratch memory comes and goes as bare pointers.
+void FreeAny(void* block) {
+  if (Blocks().Owns(block)) {
+    Blocks().Free(block);
+  } else {
+    c10::GetDefaultCPUAllocator()->raw_deleter()(block);
+  }
+}
+
 class Allocator : public at::Allocator {
  public:
   at::DataPtr allocate(size_t bytes) const override {
@@ -29,6 +38,7 @@ class Allocator : public at::Allocator {
     if (block == nullptr) throw std::runtime_error(fmt::format("no memory for a tensor of {} bytes", bytes));
     return {block, block, &FreeLarge, at::Device(at::DeviceType::CPU)};
   }
+  at::DeleterFnPtr raw_deleter() const override { return &FreeAny; }
 };
 
 }  // namespace

@@ -99,6 +99,11 @@ void BlockCache::Free(void* block) {
   by_size_.emplace(size, clock_++);
 }
 
+bool BlockCache::Owns(void* block) const {
+  const std::lock_guard lock(mutex_);
+  return used_.contains(block);
+}
+
 size_t BlockCache::used_bytes() const {
   const std::lock_guard lock(mutex_);
   return used_bytes_;

@@ -29,6 +29,8 @@ class BlockCache {
   // At least `bytes`, aligned to kAlignment, not cleared. nullptr: the system has no more.
   void* Allocate(size_t bytes);
   void Free(void* block);
+  // Is it one of Allocate's that is in use?
+  bool Owns(void* block) const;
 
   // What Allocate makes of a size: an eighth of a power of two more at most, so that nearly equal sizes share
   // blocks.
