@@ -6,6 +6,8 @@
 
 #include "commands.h"
 #include "train/blas_kernels.h"
+#include "train/cpu/sgemm.h"
+#include "train/tensor_memory.h"
 
 namespace {
 
@@ -22,6 +24,8 @@ void RestartWithBetterBlas(char** argv) {
 
 int main(int argc, char** argv) {
   RestartWithBetterBlas(argv);
+  mobilevlm::train::KeepTensorMemory();
+  static_cast<void>(mobilevlm::train::UsedSgemm());  // links the product that libtorch is to call
   CLI::App app(
       "Trains MobileVLM V2 models\n\n"
       "Examples:\n"

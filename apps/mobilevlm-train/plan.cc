@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
+
+#include "checkpoint/hf_directory.h"
 #include "commands.h"
 #include "costs/job_plan.h"
 #include "schema/sizes.h"
@@ -16,8 +19,9 @@ struct PlanFlags {
   std::vector<int> nodes{1, 2, 4, 8, 16, 32, 64};
   int processes = 0, zero = -1;
   double samples = 0, batch = 0, tokens = 0, supervised = 0;
-  double peak = 0, utilisation = 0, memory = 0, node_bandwidth = 0, network = 0, latency = -1;
-  bool json = false;
+  double peak = 0, utilisation = 0, memory = 0, memory_bandwidth = 0;
+  double node_bandwidth = 0, network = 0, latency = -1, overlap = -1;
+  bool cached_features = false, no_recompute = false, json = false;
 };
 
 void AddMachineFlags(CLI::App& command, PlanFlags& flags) {
@@ -32,12 +36,21 @@ void AddMachineFlags(CLI::App& command, PlanFlags& flags) {
   command.add_option("--memory-gb", flags.memory, "of a process; 0: the machine's")
       ->check(CLI::NonNegativeNumber);
   command
+      .add_option("--memory-gbs", flags.memory_bandwidth,
+                  "GB/s between a process and its memory; 0: the machine's")
+      ->check(CLI::NonNegativeNumber);
+  command
       .add_option("--node-gbs", flags.node_bandwidth, "GB/s between processes of a node; 0: the machine's")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--network-gbs", flags.network, "GB/s of a node to the others; 0: the machine's")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--latency-us", flags.latency, "of a message; default: the machine's")
       ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--overlap", flags.overlap,
+                  "share of compute during which gradients can travel; 0 where processes share their cores; "
+                  "default: the machine's")
+      ->check(CLI::Range(0.0, 1.0));
 }
 
 costs::Machine Adjusted(costs::Machine machine, const PlanFlags& flags) {
@@ -46,9 +59,11 @@ costs::Machine Adjusted(costs::Machine machine, const PlanFlags& flags) {
   set(machine.peak_flops, flags.peak, 1e12);
   set(machine.utilisation, flags.utilisation, 1);
   set(machine.memory, flags.memory, 1e9);
+  set(machine.memory_bandwidth, flags.memory_bandwidth, 1e9);
   set(machine.node_bandwidth, flags.node_bandwidth, 1e9);
   set(machine.network, flags.network, 1e9);
   if (flags.latency >= 0) machine.latency = flags.latency * 1e-6;
+  if (flags.overlap >= 0) machine.overlap = flags.overlap;
   return machine;
 }
 
@@ -58,6 +73,8 @@ costs::JobStage Adjusted(costs::JobStage stage, const PlanFlags& flags) {
   if (flags.tokens > 0) stage.sample.tokens = flags.tokens;
   if (flags.supervised > 0) stage.sample.supervised = flags.supervised;
   if (flags.zero >= 0) stage.zero_stage = flags.zero;
+  if (flags.cached_features) stage.sample.cached_features = true;
+  if (flags.no_recompute) stage.sample.recomputes = false;
   return stage;
 }
 
@@ -65,7 +82,11 @@ nlohmann::json ToJson(const costs::JobPlan& plan) {
   return {{"nodes", plan.nodes},
           {"processes", plan.processes},
           {"memory_bytes", plan.memory.total()},
+          {"weight_bytes", plan.memory.weights},
+          {"gradient_bytes", plan.memory.gradients},
           {"optimizer_bytes", plan.memory.optimizer},
+          {"activation_bytes", plan.memory.activations},
+          {"traffic_bytes", plan.traffic},
           {"fits", plan.fits},
           {"samples_per_process", plan.samples_per_process},
           {"micro_batch", plan.micro_batch},
@@ -73,6 +94,7 @@ nlohmann::json ToJson(const costs::JobPlan& plan) {
           {"communication_seconds", plan.communication},
           {"exposed_seconds", plan.exposed},
           {"update_seconds", plan.update},
+          {"step_seconds", plan.step()},
           {"steps", plan.steps},
           {"hours", plan.hours()}};
 }
@@ -88,13 +110,24 @@ void PrintTable(const std::vector<costs::JobPlan>& plans, const costs::JobStage&
   }
 }
 
+// A size by name, or a model of any size that lies in a directory.
+Result<costs::TrainedModel> FindModel(const std::string& model) {
+  if (!std::filesystem::is_directory(model)) {
+    MVLM_ASSIGN(const ModelSize size, FindModelSize(model));
+    return costs::TrainedModel{size.vision, size.projector(), size.llm};
+  }
+  MVLM_ASSIGN(const HfDirectory directory, HfDirectory::Open(model));
+  const HfConfig& config = directory.config;
+  if (!config.multimodal) return Fail("{}: wanted a model with a tower", model);
+  return costs::TrainedModel{config.vision, config.projector, config.llm};
+}
+
 Status Run(const PlanFlags& flags) {
-  MVLM_ASSIGN(const ModelSize size, FindModelSize(flags.model));
+  MVLM_ASSIGN(const costs::TrainedModel model, FindModel(flags.model));
   MVLM_ASSIGN(const costs::Machine known, costs::Machine::Find(flags.machine));
   MVLM_ASSIGN(const costs::JobStage recipe, costs::JobStage::Find(flags.stage));
   const costs::Machine machine = Adjusted(known, flags);
   const costs::JobStage stage = Adjusted(recipe, flags);
-  const costs::TrainedModel model{size.vision, size.projector(), size.llm};
   const costs::Precision precision =
       flags.precision == "float32" ? costs::Precision::Float32() : costs::Precision::Bfloat16();
   std::vector<costs::JobPlan> plans;
@@ -120,7 +153,8 @@ void AddPlanCommand(CLI::App& app, Status& status) {
       "  mobilevlm-train plan --model 3b --stage multitask\n"
       "  mobilevlm-train plan --machine cpu --nodes 1,8 --precision float32 --network-gbs 1.1");
   const auto flags = std::make_shared<PlanFlags>();
-  command->add_option("--model", flags->model, "1.7b, 3b, 7b or mini")->capture_default_str();
+  command->add_option("--model", flags->model, "1.7b, 3b, 7b, mini, or a Hugging Face directory")
+      ->capture_default_str();
   command->add_option("--stage", flags->stage, "pretrain or multitask, as the paper trains")
       ->capture_default_str();
   command->add_option("--nodes", flags->nodes, "machines; several numbers make several lines")
@@ -139,6 +173,8 @@ void AddPlanCommand(CLI::App& app, Status& status) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--supervised", flags->supervised, "of those tokens; 0: the recipe's")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--cached-features", flags->cached_features, "the tower's are kept, it does not run");
+  command->add_flag("--no-recompute", flags->no_recompute, "without gradient checkpointing");
   AddMachineFlags(*command, *flags);
   command->add_flag("--json", flags->json, "machine-readable");
   command->callback([flags, &status] { status = Run(*flags); });

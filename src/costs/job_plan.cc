@@ -14,6 +14,28 @@ double RingBandwidth(const Machine& machine, int nodes) {
   return nodes == 1 ? machine.node_bandwidth : std::min(machine.node_bandwidth, machine.network);
 }
 
+// A step's communication.
+struct Exchange {
+  double bytes = 0;                              // that a process sends
+  double during_backward = 0, after_update = 0;  // seconds
+  double seconds() const { return during_backward + after_update; }
+};
+Exchange ExchangeOf(const TrainedModel& model, int zero_stage, const Machine& machine, int nodes,
+                    const Precision& precision) {
+  const int processes = nodes * machine.processes;
+  if (processes == 1) return {};
+  Exchange exchange{.bytes = StepTraffic(model, processes, zero_stage, precision)};
+  const double messages = 2.0 * (processes - 1);
+  const double seconds = messages * machine.latency + exchange.bytes / RingBandwidth(machine, nodes);
+  // Gradients are scattered while the backward pass goes on, the weights gathered when it is long over.
+  const bool gathers = zero_stage == 1 || zero_stage == 2;
+  const double gathered =
+      gathers ? precision.weight_bytes / (precision.weight_bytes + precision.gradient_bytes) : 0;
+  exchange.after_update = gathered * seconds;
+  exchange.during_backward = seconds - exchange.after_update;
+  return exchange;
+}
+
 }  // namespace
 
 Result<Machine> Machine::Find(std::string_view name) {
@@ -90,11 +112,11 @@ JobPlan MakePlan(const TrainedModel& model, const JobStage& stage, const Machine
 
   const double operations = CountTrainingSample(model, stage.sample).total() * plan.samples_per_process;
   plan.compute = operations / (machine.peak_flops * machine.utilisation);
-  const double messages = plan.processes == 1 ? 0 : 2.0 * (plan.processes - 1);
-  plan.communication =
-      messages * machine.latency +
-      StepTraffic(model, plan.processes, stage.zero_stage, precision) / RingBandwidth(machine, nodes);
-  plan.exposed = std::max(0.0, plan.communication - machine.overlap * plan.compute);
+  const Exchange exchange = ExchangeOf(model, stage.zero_stage, machine, nodes, precision);
+  plan.traffic = exchange.bytes;
+  plan.communication = exchange.seconds();
+  plan.exposed =
+      std::max(0.0, exchange.during_backward - machine.overlap * plan.compute) + exchange.after_update;
   // AdamW reads gradient and state, writes weight and state.
   const double touched = CountParameters(model).trained() / (stage.zero_stage >= 1 ? plan.processes : 1);
   plan.update = touched *

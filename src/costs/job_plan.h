@@ -3,11 +3,13 @@
 //   step = compute + exposed communication + update
 //   compute        operations of a process's samples / (its peak * utilisation)
 //   communication  latency * messages + bytes / bandwidth, of a ring over all processes (costs/training.h)
-//   exposed        what is longer than the part of the backward pass that hides it
+//   exposed        what of the gradients' exchange is longer than the part of the backward pass that hides
+//   it;
+//                  with ZeRO 1 and 2 also the gathering of the updated weights, which nothing hides
 //   update         bytes of weights, gradients and optimizer state that the process updates / memory
 //   bandwidth
 //
-// docs/scaling.md compares it with the paper's hours.
+// docs/scaling.md compares it with measured runs of 1, 2 and 4 processes and with the paper's hours.
 #pragma once
 
 #include <string>
@@ -28,7 +30,9 @@ struct Machine {
   double node_bandwidth = 0;    // bytes per second per process, between the processes of a node
   double network = 0;           // bytes per second of a whole node, to other nodes
   double latency = 0;           // seconds per message
-  double overlap = 0.5;         // share of compute during which gradients can travel
+  // Share of compute during which gradients can travel. 0 where the processes have no core to spare: what
+  // moves the bytes then takes its time from the products.
+  double overlap = 0.5;
 
   // "a100": 8 A100-80G with NVLink and 8 x 200 Gb/s; "cpu": 2 processes on 64 cores like those measured, 25
   // Gb/s.
@@ -54,6 +58,7 @@ struct JobPlan {
   ProcessMemory memory;
   bool fits = false;
   double compute = 0, communication = 0, exposed = 0, update = 0;  // seconds of a step
+  double traffic = 0;                                              // bytes that a process sends in a step
   double step() const { return compute + exposed + update; }
   double steps = 0;
   double hours() const { return steps * step() / 3600; }

@@ -106,6 +106,35 @@ TEST(JobPlan, MoreNodesAreFasterUntilTheNetworkIsAll) {
   EXPECT_FALSE(MakePlan(Model("7b"), whole, machine, 1, Precision::Float32()).fits);
 }
 
+// By hand: 1 GB/s, no latency, all of the exchange against a compute of known length.
+TEST(JobPlan, WhatTheBackwardPassHides) {
+  const TrainedModel model = Model("mini");
+  const double bytes = 4 * CountParameters(model).trained();
+  Machine machine{.name = "by hand",
+                  .processes = 4,
+                  .peak_flops = 1e9,
+                  .memory = 1e12,
+                  .memory_bandwidth = 1e30,
+                  .node_bandwidth = 1e9};
+  JobStage stage{.name = "by hand", .samples = 100, .batch = 4, .sample = {.tokens = 100, .supervised = 10}};
+  const auto plan = [&](int zero, double overlap) {
+    stage.zero_stage = zero;
+    machine.overlap = overlap;
+    return MakePlan(model, stage, machine, 1, Precision::Float32());
+  };
+  const double part = 0.75 * bytes / 1e9;  // a reduce-scatter, or an all-gather
+  EXPECT_DOUBLE_EQ(plan(0, 0).traffic, 1.5 * bytes);
+  EXPECT_NEAR(plan(0, 0).exposed, 2 * part, 1e-12);
+  EXPECT_NEAR(plan(1, 0).exposed, 2 * part, 1e-12);
+  ASSERT_GT(plan(0, 1).compute, 2 * part);
+  EXPECT_EQ(plan(0, 1).exposed, 0);
+  EXPECT_NEAR(plan(1, 1).exposed, part, 1e-12) << "the updated weights are gathered after the backward pass";
+  EXPECT_NEAR(plan(1, 1).communication, 2 * part, 1e-12);
+  const double some = part / 2 / plan(0, 1).compute;  // hides half of the reduce-scatter
+  EXPECT_NEAR(plan(1, some).exposed, 1.5 * part, 1e-12);
+  EXPECT_NEAR(plan(0, some).exposed, 1.5 * part, 1e-12);
+}
+
 TEST(Machine, UnknownNamesAreErrors) {
   EXPECT_EQ(Machine::Find("h200").error().message, "machine: wanted a100 or cpu, found 'h200'");
   EXPECT_EQ(JobStage::Find("x").error().message, "stage: wanted pretrain or multitask, found 'x'");

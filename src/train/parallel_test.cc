@@ -236,6 +236,46 @@ TEST(Optimizer, StateFitsAnyNumberOfProcesses) {
   EXPECT_NE(optimizer.Load(state, 5).error().message.find("'0.weight'"), std::string::npos);
 }
 
+// Parameters of both types in more buckets than travel at once: all begin with rank 0's and end with
+// everyone's updates.
+TEST(GradientBuckets, ManyBucketsOfBothTypes) {
+  for (const UpdateSharing sharing : {UpdateSharing::kReplicated, UpdateSharing::kSharded}) {
+    AsProcesses(3, [&](ProcessGroup& group) {
+      constexpr int kParameters = 12;
+      ParameterGroup parameters;
+      for (int i = 0; i < kParameters; ++i) {
+        const torch::Tensor value = torch::full({5}, i + group.rank());
+        parameters.parameters.emplace_back(
+            fmt::format("p{}", i),
+            value.to(i % 2 == 0 ? torch::kFloat32 : torch::kBFloat16).set_requires_grad(true));
+      }
+      const auto expect = [&](const std::function<double(int)>& wanted) {
+        for (int i = 0; i < kParameters; ++i) {
+          const auto& [name, tensor] = parameters.parameters[static_cast<size_t>(i)];
+          EXPECT_TRUE(torch::equal(tensor.to(torch::kFloat64), torch::full({5}, wanted(i), torch::kFloat64)))
+              << name;
+        }
+      };
+      GradientBuckets gradients({parameters}, group, sharing, /*bucket_bytes=*/8);
+      gradients.BroadcastParameters();
+      expect([](int i) { return i; });
+      gradients.Begin(1);
+      torch::Tensor loss = torch::zeros({});
+      for (int i = 0; i < kParameters; ++i)
+        loss =
+            loss + (parameters.parameters[static_cast<size_t>(i)].second.to(torch::kFloat32) * (i + 1)).sum();
+      gradients.Backward(0, loss, 1.0 + group.rank());
+      gradients.Finish(0.5);  // half of (1 + 2 + 3) (i + 1)
+      const torch::NoGradGuard no_gradients;
+      for (const ParameterGroup& own : gradients.own_groups()) {
+        for (const auto& [name, tensor] : own.parameters) torch::Tensor(tensor).sub_(tensor.grad());
+      }
+      gradients.ShareUpdates();
+      expect([](int i) { return i - 3.0 * (i + 1); });
+    });
+  }
+}
+
 // Buckets that hold less than a parameter, threads, and parameters that nobody used.
 TEST(GradientBuckets, SumsAndZeros) {
   const auto group = ProcessGroup::Alone();

@@ -14,6 +14,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double Elapsed(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Sharded: buckets that travel at the same time. Each of them is there a second time while it does, so
+// without a limit a slow network would cost more memory than the shared state saves.
+constexpr size_t kUnderWay = 4;
+
 // The backward pass of this thread: whose, and of which micro-batch. Graphs of CPU tensors run on the thread
 // that calls backward.
 struct Running {
@@ -145,7 +153,8 @@ GradientBuckets::ParameterEntry GradientBuckets::Entry(size_t parameter) const {
 void GradientBuckets::BroadcastParameters() {
   std::vector<ProcessGroup::Pending> pending;
   for (const auto& parameter : parameters_) {
-    pending.push_back(processes_.Broadcast(parameter->tensor.detach(), 0));
+    // As bytes: Gloo knows no bfloat16.
+    pending.push_back(processes_.Broadcast(Flat(parameter->tensor).view(torch::kByte), 0));
   }
   for (ProcessGroup::Pending& one : pending) one.Wait();
 }
@@ -220,6 +229,11 @@ void GradientBuckets::LaunchReady() {
   for (; next_bucket_ < buckets_.size() && buckets_[next_bucket_]->missing == 0; ++next_bucket_) {
     Bucket& bucket = *buckets_[next_bucket_];
     if (sharded_) {
+      if (next_bucket_ >= kUnderWay) {
+        const Clock::time_point start = Clock::now();
+        Reap(*buckets_[next_bucket_ - kUnderWay]);
+        waited_ += Elapsed(start);
+      }
       bucket.received = torch::empty_like(bucket.flat);
       bucket.pending = processes_.AllToAll(bucket.flat, bucket.received);
       for (size_t b = 0; b < next_bucket_; ++b) {
@@ -246,7 +260,7 @@ void GradientBuckets::Finish(double scale) {
   MVLM_CHECK(processes_.alone() || next_bucket_ == buckets_.size(), "a micro-batch without a backward pass");
   const Clock::time_point start = Clock::now();
   for (const auto& bucket : buckets_) Reap(*bucket);
-  waited_ += std::chrono::duration<double>(Clock::now() - start).count();
+  waited_ += Elapsed(start);
   if (!sharded_) {
     for (const auto& bucket : buckets_) bucket->flat.mul_(scale);
     for (const auto& parameter : parameters_) {
@@ -289,24 +303,27 @@ void GradientBuckets::ShareUpdates() {
   if (!sharded_) return;
   const torch::NoGradGuard no_gradients;
   const Clock::time_point start = Clock::now();
-  std::vector<torch::Tensor> shares;
-  for (size_t b = 0; b < buckets_.size(); ++b)
-    shares.push_back(torch::zeros({layout_->share(b)}, buckets_[b]->flat.options()));
-  for (const BucketLayout::Piece& piece : pieces_) {
-    const int64_t at = piece.offset - layout_->share(piece.bucket) * processes_.rank();
-    shares[piece.bucket]
-        .slice(0, at, at + piece.end - piece.begin)
-        .copy_(Flat(parameters_[piece.parameter]->tensor).slice(0, piece.begin, piece.end));
-  }
-  for (size_t b = 0; b < buckets_.size(); ++b) {
-    buckets_[b]->pending = processes_.AllGather(shares[b], buckets_[b]->flat);
-  }
-  for (size_t b = 0; b < buckets_.size(); ++b) {
+  const auto send = [&](size_t b) {
+    const int64_t share = layout_->share(b);
+    const torch::Tensor own = torch::zeros({share}, buckets_[b]->flat.options());
+    for (const BucketLayout::Piece& piece : pieces_) {
+      if (piece.bucket != b) continue;
+      const int64_t at = piece.offset - share * processes_.rank();
+      own.slice(0, at, at + piece.end - piece.begin)
+          .copy_(Flat(parameters_[piece.parameter]->tensor).slice(0, piece.begin, piece.end));
+    }
+    buckets_[b]->pending = processes_.AllGather(own, buckets_[b]->flat);
+  };
+  const auto receive = [&](size_t b) {
     buckets_[b]->pending.Wait();
     for (const size_t p : layout_->buckets()[b].parameters)
       parameters_[p]->tensor.detach().copy_(parameters_[p]->sum);
+  };
+  for (size_t b = 0; b < buckets_.size() + kUnderWay; ++b) {
+    if (b >= kUnderWay) receive(b - kUnderWay);
+    if (b < buckets_.size()) send(b);
   }
-  waited_ += std::chrono::duration<double>(Clock::now() - start).count();
+  waited_ += Elapsed(start);
 }
 
 int64_t GradientBuckets::own_elements() const {
