@@ -7,7 +7,6 @@
 #include "commands.h"
 #include "train/blas_kernels.h"
 #include "train/cpu/sgemm.h"
-#include "train/tensor_memory.h"
 
 namespace {
 
@@ -24,7 +23,6 @@ void RestartWithBetterBlas(char** argv) {
 
 int main(int argc, char** argv) {
   RestartWithBetterBlas(argv);
-  mobilevlm::train::KeepTensorMemory();
   static_cast<void>(mobilevlm::train::UsedSgemm());  // links the product that libtorch is to call
   CLI::App app(
       "Trains MobileVLM V2 models\n\n"

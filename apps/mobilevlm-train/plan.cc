@@ -2,9 +2,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
-
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "checkpoint/hf_directory.h"
 #include "commands.h"
