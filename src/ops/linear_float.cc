@@ -101,6 +101,15 @@ void MultiplyBlock(const Job& job, Range tiles, Range panels, size_t k, size_t d
   }
 }
 
+// The rows that will be read after those of this panel and k, if weights lie in rows: of the panel beside,
+// else the next inputs of the block's first panel, else the start of the following block.
+const std::byte* NextBlock(const Job& job, Range block, size_t panel, size_t k) {
+  if (job.w.packed != nullptr || job.w.panels != nullptr) return nullptr;
+  if (panel + 1 < block.end) return job.Block(panel + 1, k);
+  if (k + kPanelK < job.w.in) return job.Block(block.begin, k + kPanelK);
+  return block.end < job.panels ? job.Block(block.end, 0) : nullptr;
+}
+
 // The tiles times the panels, in blocks of `block` panels, each over all inputs in ascending order.
 void MultiplyPanels(const Job& job, Range tiles, Range panels, size_t block, float* packed) {
   // Rows of weights that are used once need no panel.
@@ -110,16 +119,7 @@ void MultiplyPanels(const Job& job, Range tiles, Range panels, size_t block, flo
     for (size_t k = 0; k < job.w.in; k += kPanelK) {
       const size_t depth = std::min(kPanelK, job.w.in - k);
       for (size_t panel = now.begin; panel < now.end; ++panel) {
-        // What will be packed next: the panel beside, else the next inputs of the block's first panel, else
-        // the start of the following block.
-        const std::byte* next = nullptr;
-        if (panel + 1 < now.end) {
-          next = job.Block(panel + 1, k);
-        } else if (k + kPanelK < job.w.in) {
-          next = job.Block(now.begin, k + kPanelK);
-        } else if (now.end < job.panels) {
-          next = job.Block(now.end, 0);
-        }
+        const std::byte* const next = NextBlock(job, now, panel, k);
         if (in_place) {
           if (k == 0) StartFromBias(job, 0, panel);
           job.kernels.gemv_rows[job.format](job.x.Tile(0, k), job.Block(panel, k), job.w.row_bytes,
