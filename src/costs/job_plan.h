@@ -3,8 +3,7 @@
 //   step = compute + exposed communication + update
 //   compute        operations of a process's samples / (its peak * utilisation)
 //   communication  latency * messages + bytes / bandwidth, of a ring over all processes (costs/training.h)
-//   exposed        what of the gradients' exchange is longer than the part of the backward pass that hides
-//   it;
+//   exposed        what of the gradients' exchange is longer than the part of the backward pass that hides it;
 //                  with ZeRO 1 and 2 also the gathering of the updated weights, which nothing hides
 //   update         bytes of weights, gradients and optimizer state that the process updates / memory
 //   bandwidth
