@@ -3,10 +3,10 @@
 //   step = compute + exposed communication + update
 //   compute        operations of a process's samples / (its peak * utilisation)
 //   communication  latency * messages + bytes / bandwidth, of a ring over all processes (costs/training.h)
-//   exposed        what of the gradients' exchange is longer than the part of the backward pass that hides it;
-//                  with ZeRO 1 and 2 also the gathering of the updated weights, which nothing hides
-//   update         bytes of weights, gradients and optimizer state that the process updates / memory
-//   bandwidth
+//   exposed        what of the gradients' exchange the backward pass is too short to hide; with ZeRO 1 and 2
+//                  also the gathering of the updated weights, which nothing hides
+//   update         bytes of weights, gradients and optimizer state that the process updates, over the
+//                  memory's bandwidth
 //
 // docs/scaling.md compares it with measured runs of 1, 2 and 4 processes and with the paper's hours.
 #pragma once
