@@ -40,19 +40,26 @@ std::byte* KvCache::Plane(size_t layer, bool values) const {
   return data_.get() + plane * kv_heads_ * head_bytes();
 }
 
-void KvCache::Store(const OpsContext& ctx, size_t layer, Mat<const float> k, Mat<const float> v) {
-  const size_t width = kv_heads_ * head_dim_;
+void KvCache::StoreHead(const KernelTable& kernels, size_t layer, size_t head, Mat<const float> k,
+                        Mat<const float> v) {
   MVLM_CHECK(layer < layers_ && k.rows() == v.rows() && k.rows() <= capacity_ - length_,
              "{} positions after {} of {}", k.rows(), length_, capacity_);
-  MVLM_CHECK(k.cols() == width && v.cols() == width, "{} and {} columns, cache of {}", k.cols(), v.cols(),
-             width);
-  const size_t offset = length_ * position_bytes_;
+  MVLM_CHECK(head < kv_heads_ && k.cols() == head_dim_ && v.cols() == head_dim_,
+             "{} and {} columns of head {}, cache of {} heads of {}", k.cols(), v.cols(), head, kv_heads_,
+             head_dim_);
+  const size_t at = head * head_bytes(), offset = length_ * position_bytes_;
+  std::byte* keys = Plane(layer, false) + at;
   if (CachedKeyOrder(type_) == KeyOrder::kBlocks) {
-    StoreKeyBlocks(ctx, k, type_, head_dim_, length_, Plane(layer, false), head_bytes());
+    StoreKeyBlocks(kernels, k, type_, length_, keys);
   } else {
-    StoreHeads(ctx, k, type_, head_dim_, Plane(layer, false) + offset, position_bytes_, head_bytes());
+    StoreRows(kernels, k, type_, keys + offset, position_bytes_);
   }
-  StoreHeads(ctx, v, type_, head_dim_, Plane(layer, true) + offset, position_bytes_, head_bytes());
+  StoreRows(kernels, v, type_, Plane(layer, true) + at + offset, position_bytes_);
+}
+
+void KvCache::PrefetchHead(size_t layer, size_t head) const {
+  if (CachedKeyOrder(type_) != KeyOrder::kBlocks) return;
+  PrefetchKey(type_, head_dim_, length_, Plane(layer, false) + head * head_bytes());
 }
 
 void KvCache::Advance(size_t tokens) {

@@ -1,7 +1,7 @@
 // KvCache: the keys and values of one conversation, all layers, f32, f16 or q8_0.
 //
 // Memory is taken once for the whole capacity; pages that no position has reached cost nothing yet.
-// Not thread-safe: belongs to one conversation.
+// Not thread-safe but for StoreHead: belongs to one conversation.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,6 @@
 #include <memory>
 
 #include "base/result.h"
-#include "ops/context.h"
 #include "ops/kv_view.h"
 #include "schema/config.h"
 #include "tensor/dtype.h"
@@ -29,9 +28,13 @@ class KvCache {
   size_t capacity() const { return capacity_; }
   size_t length() const { return length_; }
 
-  // Writes keys and values [tokens, kv_heads * head_dim] of `layer` at positions length() ..; the length
-  // itself grows once per step, by Advance, when every layer has stored its part.
-  void Store(const OpsContext& ctx, size_t layer, Mat<const float> k, Mat<const float> v);
+  // Writes keys and values [tokens, head_dim] of one head of `layer` at positions length() ..; the length
+  // itself grows once per step, by Advance, when every head of every layer has stored its part. Different
+  // heads may be stored at the same time.
+  void StoreHead(const KernelTable& kernels, size_t layer, size_t head, Mat<const float> k,
+                 Mat<const float> v);
+  // Asks for the memory of the next key of a head, which StoreHead is about to write.
+  void PrefetchHead(size_t layer, size_t head) const;
   void Advance(size_t tokens);
 
   // Forgets everything from position `length` on.

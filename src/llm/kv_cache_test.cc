@@ -42,8 +42,11 @@ class KvCacheOfType : public ::testing::TestWithParam<DType> {
     const auto* block = reinterpret_cast<const BlockQ8_0*>(bytes);
     return F16ToF32(block->d) * static_cast<float>(block->qs[i]);
   }
-  ThreadPool pool_{1};
-  OpsContext ctx_{.pool = &pool_, .kernels = RunnableKernels().back()};
+  // Rows of [tokens, 2 heads * 6].
+  static void Store(KvCache& cache, size_t layer, Mat<const float> k, Mat<const float> v) {
+    for (size_t head = 0; head < 2; ++head)
+      cache.StoreHead(*RunnableKernels().back(), layer, head, k.Cols(head * 6, 6), v.Cols(head * 6, 6));
+  }
 };
 
 TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
@@ -62,8 +65,8 @@ TEST_P(KvCacheOfType, KeepsLayersKeysAndValuesApart) {
         k[i] = value(layer, false, position + i / kWidth, i % kWidth);
         v[i] = value(layer, true, position + i / kWidth, i % kWidth);
       }
-      cache->Store(ctx_, layer, Mat<const float>(k.data(), tokens, kWidth),
-                   Mat<const float>(v.data(), tokens, kWidth));
+      Store(*cache, layer, Mat<const float>(k.data(), tokens, kWidth),
+            Mat<const float>(v.data(), tokens, kWidth));
     }
     cache->Advance(tokens);
     position += tokens;
@@ -101,7 +104,7 @@ TEST_P(KvCacheOfType, CopyBeginningContinuesApart) {
   const auto store = [&](KvCache& cache, size_t tokens, float value) {
     const std::vector<float> row(tokens * kWidth, value);
     const Mat<const float> rows(row.data(), tokens, kWidth);
-    for (size_t layer = 0; layer < 2; ++layer) cache.Store(ctx_, layer, rows, rows);
+    for (size_t layer = 0; layer < 2; ++layer) Store(cache, layer, rows, rows);
     cache.Advance(tokens);
   };
   store(*one, kTokens, 1);

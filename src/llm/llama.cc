@@ -31,19 +31,31 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
   Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
   std::vector<AttentionPart> parts;
+  std::vector<size_t> rows;  // where each begins
   parts.reserve(stretches.size());
+  rows.reserve(stretches.size());
   size_t row = 0;
   for (const Stretch& stretch : stretches) {
-    KvCache& cache = *stretch.cache;
-    const size_t start = cache.length();
-    const Mat<float> q = b.q.Rows(row, stretch.tokens), k = b.k.Rows(row, stretch.tokens);
-    ApplyRope(ctx, rope, start, q);
-    ApplyRope(ctx, rope, start, k);
-    cache.Store(ctx, layer, k, b.v.Rows(row, stretch.tokens));
-    parts.push_back({q, cache.View(layer, start + stretch.tokens), start, q});
+    const size_t start = stretch.cache->length();
+    const Mat<float> q = b.q.Rows(row, stretch.tokens);
+    parts.push_back({q, stretch.cache->View(layer, start + stretch.tokens), start, q});
+    rows.push_back(row);
     row += stretch.tokens;
   }
-  AttentionCausal(ctx, parts, scratch);
+  const size_t head_dim = static_cast<size_t>(config.head_dim);
+  const size_t group = static_cast<size_t>(config.heads / config.kv_heads);
+  const auto rotate_and_store = [&](size_t part, size_t head) {
+    KvCache& cache = *stretches[part].cache;
+    cache.PrefetchHead(layer, head);
+    const size_t tokens = stretches[part].tokens, start = cache.length();
+    const Mat<float> q = b.q.Rows(rows[part], tokens).Cols(head * group * head_dim, group * head_dim);
+    const Mat<float> k = b.k.Rows(rows[part], tokens).Cols(head * head_dim, head_dim);
+    const Mat<float> v = b.v.Rows(rows[part], tokens).Cols(head * head_dim, head_dim);
+    ApplyRope(*ctx.kernels, rope, start, q);
+    ApplyRope(*ctx.kernels, rope, start, k);
+    cache.StoreHead(*ctx.kernels, layer, head, k, v);
+  };
+  AttentionCausal(ctx, parts, scratch, rotate_and_store);
   Linear(ctx, b.q, weights.o, b.normed);
   AddInPlace(ctx, b.normed, x);
 }

@@ -28,6 +28,7 @@ size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple
 // i is token i / group, head kv_head * group + i % group.
 struct Job {
   const KernelTable& kernels;
+  size_t index;  // of the part
   Mat<const float> q;
   Mat<float> out;
   KvView kv;
@@ -278,8 +279,8 @@ size_t Parts(size_t rows, size_t threads) {
   return std::max(least, std::min(threads, rows / kLeastRowsPerItem));
 }
 
-Job MakeJob(const OpsContext& ctx, const AttentionPart& part, bool causal) {
-  const auto& [q, kv, first_position, out] = part;
+Job MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts, size_t index, bool causal) {
+  const auto& [q, kv, first_position, out] = parts[index];
   MVLM_CHECK(kv.head_dim > 0 && kv.head_dim % 2 == 0, "head_dim {}", kv.head_dim);
   MVLM_CHECK(kv.kv_heads > 0 && q.cols() % (kv.head_dim * kv.kv_heads) == 0 && q.rows() == out.rows() &&
                  q.cols() == out.cols(),
@@ -293,6 +294,7 @@ Job MakeJob(const OpsContext& ctx, const AttentionPart& part, bool causal) {
   const size_t group = q.cols() / (kv.head_dim * kv.kv_heads);
   const size_t threads = static_cast<size_t>(ctx.pool->threads());
   return {.kernels = *ctx.kernels,
+          .index = index,
           .q = q,
           .out = out,
           .kv = kv,
@@ -308,27 +310,32 @@ Job MakeJob(const OpsContext& ctx, const AttentionPart& part, bool causal) {
 }
 
 // One loop over the threads for all parts: streams that decode together have one query each.
-void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causal,
-         AttentionScratch& scratch) {
+void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causal, AttentionScratch& scratch,
+         const BeforeKeys& before) {
   std::vector<Job> jobs;
   std::vector<size_t> ends;  // of each job's items
   size_t items = 0, slot_floats = 0;
-  for (const AttentionPart& part : parts) {
-    if (part.q.rows() == 0 || part.q.cols() == 0) continue;
-    const Job& job = jobs.emplace_back(MakeJob(ctx, part, causal));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].q.rows() == 0 || parts[i].q.cols() == 0) continue;
+    const Job& job = jobs.emplace_back(MakeJob(ctx, parts, i, causal));
     items += job.kv.kv_heads * job.parts;
     ends.push_back(items);
     slot_floats = std::max(slot_floats, Slot::Floats(job));
+    if (before != nullptr && job.parts > 1) {  // the items of a head would have to wait for one of them
+      const auto head = [&](size_t kv_head) { before(i, kv_head); };
+      ctx.pool->ParallelFor(job.kv.kv_heads, std::ref(head));
+    }
   }
   float* buffer = scratch.buffer.Reserve(static_cast<size_t>(ctx.pool->threads()) * slot_floats);
   const auto item = [&](size_t i, size_t thread) {
     const size_t j = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
     const Job& job = jobs[j];
     const size_t own = i - (ends[j] - job.kv.kv_heads * job.parts), part = own / job.kv.kv_heads;
+    const size_t kv_head = own % job.kv.kv_heads;
+    if (before != nullptr && job.parts == 1) before(job.index, kv_head);
     Slot slot{};
     slot.Cut(job, buffer + thread * slot_floats);
-    Attend(job, slot, own % job.kv.kv_heads, part * job.rows() / job.parts,
-           (part + 1) * job.rows() / job.parts);
+    Attend(job, slot, kv_head, part * job.rows() / job.parts, (part + 1) * job.rows() / job.parts);
   };
   ctx.pool->ParallelFor(items, std::ref(item));
 }
@@ -352,16 +359,17 @@ void AttentionBidirectional(const OpsContext& ctx, Mat<const float> q, Mat<const
                   .kv_heads = heads,
                   .head_dim = head_dim};
   const AttentionPart part{q, kv, 0, out};
-  Run(ctx, {&part, 1}, false, scratch);
+  Run(ctx, {&part, 1}, false, scratch, nullptr);
 }
 
-void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch) {
+void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch,
+                     const BeforeKeys& before) {
   for (const AttentionPart& part : parts) {
     const size_t tokens = part.q.rows();
     MVLM_CHECK(part.kv.length >= tokens && part.first_position <= part.kv.length - tokens,
                "queries at [{}, +{}), {} keys", part.first_position, tokens, part.kv.length);
   }
-  Run(ctx, parts, true, scratch);
+  Run(ctx, parts, true, scratch, before);
 }
 
 void AttentionCausal(const OpsContext& ctx, Mat<const float> q, const KvView& kv, size_t first_position,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 
 #include "ops/context.h"
@@ -31,11 +32,18 @@ struct AttentionPart {
   Mat<float> out;
 };
 
+// What has to happen before the keys of a head are read: storing the newest of them. Called once for each
+// part and key head, from any thread of the pool, never two for the same. Where one thread reads a head's
+// keys, as when a token is decoded, it is the one that called this: it then has them in its cache.
+using BeforeKeys = std::function<void(size_t part, size_t kv_head)>;
+
 // Query t stands at first_position + t and sees the keys at positions 0 .. first_position + t, which must
-// already be in the cache: kv.length >= first_position + tokens (LlamaAttention). heads = q.cols() /
-// kv.head_dim is a multiple of kv.kv_heads; consecutive query heads share a key head (grouped queries).
-// Several parts are what one call after the other gives.
-void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch);
+// be in the cache when `before` (if there is one) has run for them: kv.length >= first_position + tokens
+// (LlamaAttention). `before` may change q too. heads = q.cols() / kv.head_dim is a multiple of kv.kv_heads;
+// consecutive query heads share a key head (grouped queries). Several parts are what one call after the other
+// gives.
+void AttentionCausal(const OpsContext& ctx, std::span<const AttentionPart> parts, AttentionScratch& scratch,
+                     const BeforeKeys& before = nullptr);
 void AttentionCausal(const OpsContext& ctx, Mat<const float> q, const KvView& kv, size_t first_position,
                      AttentionScratch& scratch, Mat<float> out);
 

@@ -1,6 +1,8 @@
 #include "ops/attention.h"
 
+#include <atomic>
 #include <cfloat>
+#include <cstring>
 #include <limits>
 
 #include "kernels/tables.h"
@@ -100,13 +102,17 @@ struct TestCache {
         head_bytes((s.keys / kKeyBlock + 1) * kKeyBlock * position_bytes + 8),
         bytes(s.kv_heads * head_bytes, std::byte{0xFF}) {
     const Mat<const float> all = View(values, s.keys);
-    if (order == KeyOrder::kRows) {
-      StoreHeads(ctx, all, type, s.head_dim, bytes.data(), position_bytes, head_bytes);
-      return;
+    const size_t half = s.keys / 2;
+    for (size_t h = 0; h < s.kv_heads; ++h) {
+      const Mat<const float> in = all.Cols(h * s.head_dim, s.head_dim);
+      std::byte* head = bytes.data() + h * head_bytes;
+      if (order == KeyOrder::kRows) {
+        StoreRows(*ctx.kernels, in, type, head, position_bytes);
+        continue;
+      }
+      StoreKeyBlocks(*ctx.kernels, in.Rows(0, half), type, 0, head);  // as two steps
+      StoreKeyBlocks(*ctx.kernels, in.Rows(half, s.keys - half), type, half, head);
     }
-    const size_t half = s.keys / 2;  // as two steps
-    StoreKeyBlocks(ctx, all.Rows(0, half), type, s.head_dim, 0, bytes.data(), head_bytes);
-    StoreKeyBlocks(ctx, all.Rows(half, s.keys - half), type, s.head_dim, half, bytes.data(), head_bytes);
   }
   static TestCache Keys(const OpsContext& ctx, DType type, const Shape& s, const std::vector<float>& values) {
     return TestCache(ctx, type, CachedKeyOrder(type), s, values);
@@ -114,6 +120,18 @@ struct TestCache {
   static TestCache Values(const OpsContext& ctx, DType type, const Shape& s,
                           const std::vector<float>& values) {
     return TestCache(ctx, type, KeyOrder::kRows, s, values);
+  }
+  // These keys, those values.
+  KvView With(const TestCache& values, const Shape& s) const {
+    return {.type = type,
+            .k = bytes.data(),
+            .v = values.bytes.data(),
+            .key_order = order,
+            .position_bytes = position_bytes,
+            .head_bytes = head_bytes,
+            .length = s.keys,
+            .kv_heads = s.kv_heads,
+            .head_dim = s.head_dim};
   }
   // Does the cache hold anything at this byte?
   bool Holds(size_t byte, const Shape& s) const {
@@ -180,15 +198,7 @@ TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
       const std::vector<float> q = RandomFloats(s.tokens * s.heads * s.head_dim, 1, -8, 8);
       const TestCache k = TestCache::Keys(threaded(), type, s, RandomFloats(s.keys * width, 2));
       const TestCache v = TestCache::Values(ctx(), type, s, RandomFloats(s.keys * width, 3));
-      const KvView kv{.type = type,
-                      .k = k.bytes.data(),
-                      .v = v.bytes.data(),
-                      .key_order = k.order,
-                      .position_bytes = k.position_bytes,
-                      .head_bytes = k.head_bytes,
-                      .length = s.keys,
-                      .kv_heads = s.kv_heads,
-                      .head_dim = s.head_dim};
+      const KvView kv = k.With(v, s);
       std::vector<float> batch(q.size());
       AttentionCausal(threaded(), View(q, s.tokens), kv, first, scratch, View(batch, s.tokens));
       EXPECT_TRUE(Near(batch, Reference(s, q, k.Read(s), v.Read(s), true, first), kTolerance))
@@ -216,6 +226,42 @@ TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
   }
 }
 
+TEST_P(AttentionTest, KeysMayBeStoredWhenTheirHeadIsDue) {
+  AttentionScratch scratch;
+  // A decoded token and a prompt whose heads several threads share.
+  const Shape shapes[] = {{1, 70, 6, 3, 16}, {300, 300, 2, 2, 16}};
+  for (const Shape& s : shapes) {
+    const size_t width = s.kv_heads * s.head_dim, first = s.keys - s.tokens;
+    const std::vector<float> q = RandomFloats(s.tokens * s.heads * s.head_dim, 1);
+    const std::vector<float> keys = RandomFloats(s.keys * width, 2), values = RandomFloats(s.keys * width, 3);
+    const TestCache k = TestCache::Keys(ctx(), DType::kF32, s, keys);
+    const TestCache v = TestCache::Values(ctx(), DType::kF32, s, values);
+    std::vector<float> wanted(q.size()), late(q.size()), in_place(q.size());
+    AttentionCausal(ctx(), View(q, s.tokens), k.With(v, s), first, scratch, View(wanted, s.tokens));
+
+    TestCache empty = TestCache::Values(ctx(), DType::kF32, s, std::vector<float>(values.size()));
+    std::vector<std::atomic<int>> calls(2 * s.kv_heads);
+    const BeforeKeys before = [&](size_t part, size_t head) {
+      if (++calls[part * s.kv_heads + head] > 1 || part > 0) return;
+      for (size_t p = 0; p < s.keys; ++p) {
+        std::memcpy(empty.bytes.data() + head * empty.head_bytes + p * empty.position_bytes,
+                    values.data() + p * width + head * s.head_dim, s.head_dim * sizeof(float));
+      }
+      for (size_t t = 0; t < s.tokens; ++t) {  // and the queries of its group
+        const size_t group = s.heads / s.kv_heads * s.head_dim, at = t * s.heads * s.head_dim + head * group;
+        std::copy_n(q.data() + at, group, in_place.data() + at);
+      }
+    };
+    const AttentionPart parts[] = {
+        {View(in_place, s.tokens), k.With(empty, s), first, View(in_place, s.tokens)},
+        {View(q, s.tokens), k.With(v, s), first, View(late, s.tokens)}};
+    AttentionCausal(threaded(), parts, scratch, before);
+    EXPECT_TRUE(SameBits(in_place, wanted)) << s.tokens << " tokens";
+    EXPECT_TRUE(SameBits(late, wanted)) << s.tokens << " tokens";
+    for (const std::atomic<int>& count : calls) EXPECT_EQ(count, 1);
+  }
+}
+
 // What a q8_0 cache costs: a value is off by at most half a step of 1/127 (0.004), and independent errors of
 // 300 values and scores average out, so that outputs (|v| <= 1) stay within 0.002 of a float cache's.
 TEST_P(AttentionTest, Q8KeysAndValuesStayCloseToFloat) {
@@ -229,16 +275,8 @@ TEST_P(AttentionTest, Q8KeysAndValuesStayCloseToFloat) {
     const TestCache k8 = TestCache::Keys(ctx(), DType::kQ8_0, s, k);
     const TestCache v8 = TestCache::Values(ctx(), DType::kQ8_0, s, v);
     std::vector<float> out(q.size());
-    AttentionCausal(ctx(), View(q, s.tokens),
-                    {.type = DType::kQ8_0,
-                     .k = k8.bytes.data(),
-                     .v = v8.bytes.data(),
-                     .position_bytes = k8.position_bytes,
-                     .head_bytes = k8.head_bytes,
-                     .length = s.keys,
-                     .kv_heads = s.kv_heads,
-                     .head_dim = head_dim},
-                    s.keys - s.tokens, scratch, View(out, s.tokens));
+    AttentionCausal(ctx(), View(q, s.tokens), k8.With(v8, s), s.keys - s.tokens, scratch,
+                    View(out, s.tokens));
     EXPECT_TRUE(Near(out, Reference(s, q, k, v, true, s.keys - s.tokens), 2e-3)) << head_dim;
   }
 }
@@ -268,7 +306,7 @@ TEST_P(AttentionTest, RopeRotatesAdjacentPairs) {
       wanted[i] = x[i] * std::cos(angle) - x[i + 1] * std::sin(angle);
       wanted[i + 1] = x[i + 1] * std::cos(angle) + x[i] * std::sin(angle);
     }
-    ApplyRope(threaded(), table, 30, View(x, 5));
+    ApplyRope(*ctx().kernels, table, 30, View(x, 5));
     EXPECT_TRUE(Near(x, wanted, 40 * FLT_EPSILON)) << head_dim;  // the angle is a float below 40
   }
 }

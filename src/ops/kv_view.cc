@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ops/parallel.h"
-
 namespace mobilevlm {
 namespace {
 
@@ -23,13 +21,6 @@ void StoreRow(const KernelTable& kernels, DType type, const float* in, size_t n,
 template <class T>
 void Scatter(const T* in, size_t n, std::byte* out) {
   for (size_t i = 0; i < n; ++i) std::memcpy(out + i * kKeyBlock * sizeof(T), in + i, sizeof(T));
-}
-
-// Asks for the lines of a key that is about to be written: each element has one of its own, in memory as a
-// rule, and stores wait for them one after the other.
-void PrefetchKey(DType type, size_t n, const std::byte* out) {
-  const size_t step = kKeyBlock * GetDTypeInfo(type).block_bytes;
-  for (size_t i = 0; i < n; ++i) __builtin_prefetch(out + i * step, 1);
 }
 
 // One key of one head, `n` elements.
@@ -61,37 +52,22 @@ size_t KvPositionBytes(DType type, size_t head_dim) {
   return (head_dim + info.block_size - 1) / info.block_size * info.block_bytes;
 }
 
-void StoreHeads(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, std::byte* out,
-                size_t position_bytes, size_t head_bytes) {
-  MVLM_CHECK(head_dim > 0 && in.cols() % head_dim == 0, "{} columns, head_dim {}", in.cols(), head_dim);
-  MVLM_CHECK(position_bytes >= KvPositionBytes(type, head_dim), "{} bytes per position", position_bytes);
-  ParallelRows(ctx, in.rows(), in.cols(), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      for (size_t head = 0; head < in.cols() / head_dim; ++head) {
-        StoreRow(*ctx.kernels, type, in.row(t) + head * head_dim, head_dim,
-                 out + head * head_bytes + t * position_bytes);
-      }
-    }
-  });
+void StoreKeyBlocks(const KernelTable& kernels, Mat<const float> in, DType type, size_t first,
+                    std::byte* head) {
+  MVLM_CHECK(CachedKeyOrder(type) == KeyOrder::kBlocks, "keys of type {}", DTypeName(type));
+  for (size_t t = 0; t < in.rows(); ++t)
+    StoreKey(kernels, type, in.row(t), in.cols(), head + KeyOffset(type, in.cols(), first + t, 0));
 }
 
-void StoreKeyBlocks(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, size_t first,
-                    std::byte* out, size_t head_bytes) {
-  MVLM_CHECK(head_dim > 0 && in.cols() % head_dim == 0, "{} columns, head_dim {}", in.cols(), head_dim);
-  MVLM_CHECK(CachedKeyOrder(type) == KeyOrder::kBlocks, "keys of type {}", DTypeName(type));
-  // Head by head: the elements of a key lie lines apart, and those of the next key in the same lines.
-  ParallelRows(ctx, in.cols() / head_dim, in.rows() * head_dim, [&](size_t begin, size_t end) {
-    PrefetchKey(type, head_dim, out + begin * head_bytes + KeyOffset(type, head_dim, first, 0));
-    for (size_t head = begin; head < end; ++head) {
-      if (head + 1 < end) {
-        PrefetchKey(type, head_dim, out + (head + 1) * head_bytes + KeyOffset(type, head_dim, first, 0));
-      }
-      for (size_t t = 0; t < in.rows(); ++t) {
-        StoreKey(*ctx.kernels, type, in.row(t) + head * head_dim, head_dim,
-                 out + head * head_bytes + KeyOffset(type, head_dim, first + t, 0));
-      }
-    }
-  });
+void PrefetchKey(DType type, size_t head_dim, size_t position, const std::byte* head) {
+  for (size_t d = 0; d < head_dim; ++d) __builtin_prefetch(head + KeyOffset(type, head_dim, position, d), 1);
+}
+
+void StoreRows(const KernelTable& kernels, Mat<const float> in, DType type, std::byte* out,
+               size_t position_bytes) {
+  MVLM_CHECK(position_bytes >= KvPositionBytes(type, in.cols()), "{} bytes per position", position_bytes);
+  for (size_t t = 0; t < in.rows(); ++t)
+    StoreRow(kernels, type, in.row(t), in.cols(), out + t * position_bytes);
 }
 
 }  // namespace mobilevlm

@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-#include "ops/context.h"
+#include "kernels/kernels.h"
 #include "tensor/dtype.h"
 #include "tensor/mat.h"
 
@@ -45,15 +45,18 @@ size_t KvPositionBytes(DType type, size_t head_dim);
 // Bytes from a head's start to element `d` of the key at `position`, in blocks.
 size_t KeyOffset(DType type, size_t head_dim, size_t position, size_t d);
 
-// Writes keys in [tokens, heads * head_dim] at the positions first .. of a cache of `type`, F32 or F16, whose
-// keys are in blocks. Rounded as by StoreHeads.
-void StoreKeyBlocks(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, size_t first,
-                    std::byte* out, size_t head_bytes);
+// Writes keys [tokens, head_dim] of one head of a cache of `type`, F32 or F16, whose keys are in blocks, at
+// the positions first .. . Rounded as by StoreRows.
+void StoreKeyBlocks(const KernelTable& kernels, Mat<const float> in, DType type, size_t first,
+                    std::byte* head);
+// Asks for the memory of such a key before it is written: each of its elements has a line of its own, and
+// stores wait for them one after the other.
+void PrefetchKey(DType type, size_t head_dim, size_t position, const std::byte* head);
 
-// Writes keys or values in [tokens, heads * head_dim] as a cache of `type` holds them: head h of row t to
-// out + h * head_bytes + t * position_bytes. Rounded to nearest even; beyond the range of a half becomes
-// infinity; a block of Q8_0 that holds a NaN or an infinity becomes NaN.
-void StoreHeads(const OpsContext& ctx, Mat<const float> in, DType type, size_t head_dim, std::byte* out,
-                size_t position_bytes, size_t head_bytes);
+// Writes keys or values [tokens, head_dim] of one head as rows, position_bytes apart. Rounded to nearest
+// even; beyond the range of a half becomes infinity; a block of Q8_0 that holds a NaN or an infinity becomes
+// NaN.
+void StoreRows(const KernelTable& kernels, Mat<const float> in, DType type, std::byte* out,
+               size_t position_bytes);
 
 }  // namespace mobilevlm

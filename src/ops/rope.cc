@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "ops/parallel.h"
-
 namespace mobilevlm {
 
 RopeTable::RopeTable(size_t positions, size_t head_dim, float base)
@@ -25,21 +23,18 @@ RopeTable::RopeTable(size_t positions, size_t head_dim, float base)
   }
 }
 
-void ApplyRope(const OpsContext& ctx, const RopeTable& table, size_t start_position, Mat<float> x) {
+void ApplyRope(const KernelTable& kernels, const RopeTable& table, size_t start_position, Mat<float> x) {
   if (x.rows() == 0 || x.cols() == 0) return;
   MVLM_CHECK(table.head_dim() > 0 && x.cols() % table.head_dim() == 0, "{} columns, head_dim {}", x.cols(),
              table.head_dim());
   MVLM_CHECK(start_position <= table.positions() && x.rows() <= table.positions() - start_position,
              "positions [{}, +{}) of {}", start_position, x.rows(), table.positions());
-  ParallelRows(ctx, x.rows(), x.cols(), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      const float* cos = table.cos(start_position + t);
-      const float* sin = table.sin(start_position + t);
-      for (size_t c = 0; c < x.cols(); c += table.head_dim()) {
-        ctx.kernels->rope(x.row(t) + c, cos, sin, table.head_dim() / 2);
-      }
-    }
-  });
+  for (size_t t = 0; t < x.rows(); ++t) {
+    const float* cos = table.cos(start_position + t);
+    const float* sin = table.sin(start_position + t);
+    for (size_t c = 0; c < x.cols(); c += table.head_dim())
+      kernels.rope(x.row(t) + c, cos, sin, table.head_dim() / 2);
+  }
 }
 
 }  // namespace mobilevlm

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "ops/context.h"
+#include "kernels/kernels.h"
 #include "tensor/mat.h"
 
 namespace mobilevlm {
@@ -28,7 +28,7 @@ class RopeTable {
   AlignedBuffer<float> sin_;  // [positions, head_dim / 2]
 };
 
-// Rotates x: [tokens, heads * head_dim] in place; row t stands at start_position + t.
-void ApplyRope(const OpsContext& ctx, const RopeTable& table, size_t start_position, Mat<float> x);
+// Rotates x: [tokens, heads * head_dim] in place, on the calling thread; row t stands at start_position + t.
+void ApplyRope(const KernelTable& kernels, const RopeTable& table, size_t start_position, Mat<float> x);
 
 }  // namespace mobilevlm

@@ -74,12 +74,34 @@ inline typename V::Bytes Weights(const typename D::Unit& unit, int group, int pa
   return q;
 }
 
+// Asks for block b's share of the unit that lies kPrefetchAhead behind this one. The lines of a unit of
+// several blocks, up to 54, would be more than a core keeps open at once, and its loads would wait: so each
+// block asks for its own, which the compiler may not move, from memory into the second-level cache and
+// shortly before their use into the first.
+template <class D, int b>
+inline void PrefetchBlock(const typename D::Unit& unit) {
+  constexpr size_t kBytes = sizeof(typename D::Unit), kLine = 64;
+  constexpr size_t kBegin = kBytes * b / D::kBlocks / kLine * kLine;
+  constexpr size_t kEnd = b + 1 < D::kBlocks ? kBytes * (b + 1) / D::kBlocks / kLine * kLine : kBytes;
+  constexpr size_t kShortlyBefore = 1024;
+  constexpr bool kManyBlocks = D::kBlocks > 1;
+  const auto here = reinterpret_cast<uintptr_t>(&unit);
+  if constexpr (kManyBlocks) __asm__ volatile("" ::: "memory");
+#pragma GCC unroll 32
+  for (size_t byte = kBegin; byte < kEnd; byte += kLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(here + kPrefetchAhead + byte), 0, kManyBlocks ? 2 : 3);
+    if constexpr (kManyBlocks)
+      __builtin_prefetch(reinterpret_cast<const void*>(here + kShortlyBefore + byte));
+  }
+}
+
 // Block b of a unit times one row, then the blocks behind it.
 template <class V, class D, int b>
 inline void GemvBlocks(const typename D::Unit& unit, const int8_t* q, const float* scale,
                        const int32_t* start, const float* scaled_sums, typename V::F (&y)[kParts<V>]) {
   constexpr int kBlock = static_cast<int>(D::kTraits.block), kSubs = D::kTraits.sub_blocks;
   constexpr int kGroups = kBlock / 4 / kSubs;
+  PrefetchBlock<D, b>(unit);
 #pragma GCC unroll 2
   for (int s = 0; s < kSubs; ++s) {
     typename V::Ints acc[kParts<V>];
@@ -111,8 +133,6 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
   const auto* units = static_cast<const Unit*>(panel);
   const size_t count = k / D::kTraits.unit_inputs;
   for (size_t i = 0; i < count; ++i) {
-    const auto* ahead = reinterpret_cast<const char*>(units + i) + kPrefetchAhead;
-    for (size_t byte = 0; byte < sizeof(Unit); byte += 64) __builtin_prefetch(ahead + byte);
     GemvBlocks<V, D, 0>(units[i], x.q + i * D::kTraits.unit_inputs, x.scale + i * kBlocks,
                         V::kSigned ? nullptr : x.start + i * kSums,
                         D::kTraits.has_min ? x.scaled_sums + i * kSums : nullptr, sums);
@@ -124,6 +144,7 @@ template <class V, class D, int b>
 inline void UnpackBlocks(const typename D::Unit& unit, const UnpackedPanel& out) {
   constexpr int kSubs = D::kTraits.sub_blocks, kGroups = static_cast<int>(D::kTraits.block) / 4;
   constexpr size_t kOutputs = kPackedOutputs;
+  PrefetchBlock<D, b>(unit);
 #pragma GCC unroll 16
   for (int g = 0; g < kGroups; ++g) {
     uint8_t* to = out.quants + static_cast<size_t>(b * kGroups + g) * kPackedGroup;
@@ -149,8 +170,6 @@ void Unpack(const void* panel, size_t k, const UnpackedPanel& out) {
   constexpr size_t kScales = D::kBlocks * static_cast<size_t>(D::kTraits.sub_blocks) * kPackedOutputs;
   const auto* units = static_cast<const Unit*>(panel);
   for (size_t i = 0; i < k / kInputs; ++i) {
-    const auto* ahead = reinterpret_cast<const char*>(units + i) + kPrefetchAhead;
-    for (size_t byte = 0; byte < sizeof(Unit); byte += 64) __builtin_prefetch(ahead + byte);
     UnpackBlocks<V, D, 0>(units[i], {out.quants + i * kInputs * kPackedOutputs, out.scales + i * kScales,
                                      D::kTraits.has_min ? out.mins + i * kScales : nullptr});
   }

@@ -31,6 +31,7 @@ template <class D, int R, int b>
 inline void MultiplyBlocks(const typename D::Unit& unit, Cursor& x, V::F (&y)[R]) {
   constexpr int kSubs = D::kTraits.sub_blocks;
   constexpr int kGroups = static_cast<int>(D::kTraits.block) / 4 / kSubs;
+  PrefetchBlock<D, b>(unit);
 #pragma GCC unroll 2
   for (int s = 0; s < kSubs; ++s, x.start += x.rows, x.scaled_sums += x.rows) {
     V::Ints acc[R];
@@ -65,8 +66,6 @@ void MultiplyRows(const void* panel, size_t k, const QuantisedRows& x, size_t fi
   Cursor here{x.rows, x.q + 4 * first, x.scale + first, x.start + first, x.scaled_sums + first};
   const auto* units = static_cast<const Unit*>(panel);
   for (size_t i = 0; i < k / D::kTraits.unit_inputs; ++i) {
-    const auto* ahead = reinterpret_cast<const char*>(units + i) + kPrefetchAhead;
-    for (size_t byte = 0; byte < sizeof(Unit); byte += 64) __builtin_prefetch(ahead + byte);
     MultiplyBlocks<D, R, 0>(units[i], here, sums);
   }
 #pragma GCC unroll 8

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "train/checkpoint.h"
+#include "train/data/scene_mix.h"
 #include "train/mini_start.h"
 #include "train/modules/tower_heads.h"
 #include "train/parallel/data_parallel.h"
@@ -15,25 +16,20 @@
 namespace mobilevlm::train {
 namespace {
 
-std::vector<world::Scene> Scenes(const world::World& world, world::Split split, int64_t first,
-                                 int64_t count) {
-  std::vector<world::Scene> scenes;
-  for (int64_t i = 0; i < count; ++i)
-    scenes.push_back(world.MakeScene(split, static_cast<uint64_t>(first + i)));
-  return scenes;
-}
-
-// The micro-batches of the scenes [first, first + count); only those that this process owns are drawn.
-std::vector<TowerBatch> OwnedBatches(const world::World& world, const MiniConfig& config,
+// The scenes [first, first + count) that `make` returns by number, in batches of `micro`; those that another
+// process owns stay empty.
+template <typename Make>
+std::vector<TowerBatch> OwnedBatches(const world::World& world, const Make& make, const MiniConfig& config,
                                      const DataParallel& parallel, int64_t first, int64_t count,
                                      int64_t micro) {
   std::vector<TowerBatch> batches;
   for (int64_t begin = 0; begin < count; begin += micro) {
     TowerBatch& batch = batches.emplace_back();
     if (!parallel.Owns(batches.size() - 1)) continue;
-    batch = MakeTowerBatch(world,
-                           Scenes(world, world::Split::kTrain, first + begin, std::min(micro, count - begin)),
-                           config.image, config.vision.grid());
+    std::vector<world::Scene> scenes;
+    for (int64_t i = begin; i < std::min(begin + micro, count); ++i)
+      scenes.push_back(make(static_cast<uint64_t>(first + i)));
+    batch = MakeTowerBatch(world, scenes, config.image, config.vision.grid());
   }
   return batches;
 }
@@ -73,7 +69,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
   Optimizer optimizer(MakeGroups(*model, options.recipe.optimizer), AdamOptions::Of(options.recipe.optimizer),
                       parallel.processes(), parallel.sharing());
 
-  const int grid = config.vision.grid();
+  const SceneMix scenes(world, options.mini().scene_shares);
   const int64_t micro = std::min(options.schedule().micro_batch, options.schedule().batch);
   std::unique_ptr<Prefetcher<std::vector<TowerBatch>>> batches;
   std::vector<TowerBatch> validation;
@@ -86,16 +82,13 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
   stage.start = [&](int64_t first) {
     batches = std::make_unique<Prefetcher<std::vector<TowerBatch>>>(
         first, options.schedule().steps, options.loaders(), 2 * options.loaders() + 2, [&](int64_t step) {
-          return OwnedBatches(world, config, parallel, step * options.schedule().batch,
-                              options.schedule().batch, micro);
+          return OwnedBatches(
+              world, [&](uint64_t scene) { return scenes.Make(scene); }, config, parallel,
+              step * options.schedule().batch, options.schedule().batch, micro);
         });
-    for (int64_t at = 0; at < options.recipe.run.validation_samples; at += micro) {
-      const int64_t count = std::min(micro, options.recipe.run.validation_samples - at);
-      validation.emplace_back();
-      if (!parallel.Owns(validation.size() - 1)) continue;
-      validation.back() =
-          MakeTowerBatch(world, Scenes(world, world::Split::kValidation, at, count), config.image, grid);
-    }
+    validation = OwnedBatches(
+        world, [&](uint64_t scene) { return world.MakeScene(world::Split::kValidation, scene); }, config,
+        parallel, 0, options.recipe.run.validation_samples, micro);
   };
   stage.step = [&](int64_t) {
     const std::vector<TowerBatch> step = batches->Next();
