@@ -164,6 +164,27 @@ TEST(Resume, ContinuesToTheBit) {
   }
 }
 
+// The tower's stage too draws the scenes that mini.scene_shares asks for.
+TEST(Mini, TheTowersScenesHaveTheirShares) {
+  auto world = world::World::Create({.side = 144});
+  ASSERT_TRUE(world.has_value()) << world.error().message;
+  const auto first_loss = [&](const std::string& shares) {
+    const TemporaryDirectory directory;
+    StageOptions options;
+    options.directory = directory.path();
+    options.recipe = QuickPlan({"schedule.steps=1", "run.log_every=1", "run.validation_samples=4",
+                                "mini.scene_shares=" + shares})
+                         .recipes.at("tower");
+    StopSignal stop;
+    EXPECT_TRUE(TrainTower(*world, MiniConfig::Of(options.recipe), options, stop).has_value());
+    return Log(directory.path() + "/tower").at(0)["loss"].get<double>();
+  };
+  const double text = first_loss("{ text = 1 }");
+  EXPECT_EQ(text, first_loss("{ text = 1 }"));
+  EXPECT_NE(text, first_loss("{ chart = 1 }"));
+  EXPECT_NE(text, first_loss("{}"));
+}
+
 TEST(Mini, RefusesWhatMeansNothing) {
   const auto error = [](const std::string& assignment) {
     const auto plan = MiniPlan::Read({assignment}, true);
