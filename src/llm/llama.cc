@@ -1,5 +1,6 @@
 #include "llm/llama.h"
 
+#include <functional>
 #include <vector>
 
 #include "ops/activation.h"
@@ -55,7 +56,7 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
     ApplyRope(*ctx.kernels, rope, start, k);
     cache.StoreHead(*ctx.kernels, layer, head, k, v);
   };
-  AttentionCausal(ctx, parts, scratch, rotate_and_store);
+  AttentionCausal(ctx, parts, scratch, std::ref(rotate_and_store));
   Linear(ctx, b.q, weights.o, b.normed);
   AddInPlace(ctx, b.normed, x);
 }

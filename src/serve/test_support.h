@@ -106,6 +106,16 @@ class RunningServer {
   httplib::Result Post(const Json& body) const {
     return Client().Post(kChat, body.dump(), "application/json");
   }
+  // The metrics as soon as they hold this text, or what they are after five seconds: what a request leaves is
+  // counted a moment after its client has the answer, or is gone.
+  std::string MetricsWith(const std::string& text) const {
+    std::string metrics = Client().Get("/metrics")->body;
+    for (int i = 0; i < 500 && metrics.find(text) == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      metrics = Client().Get("/metrics")->body;
+    }
+    return metrics;
+  }
   httplib::Result PostText(const std::string& body) const {
     return Client().Post(kChat, body, "application/json");
   }
