@@ -18,9 +18,9 @@ double Elapsed(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Sharded: buckets that travel at the same time. Each of them is there a second time while it does, so
-// without a limit a slow network would cost more memory than the shared state saves.
-constexpr size_t kUnderWay = 4;
+// Sharded: buckets that travel at the same time. Each of them is there a second time while it does, in one of
+// so many buffers, so that a slow network does not cost the memory that the shared state saves.
+constexpr size_t kUnderWay = 2;
 
 // The backward pass of this thread: whose, and of which micro-batch. Graphs of CPU tensors run on the thread
 // that calls backward.
@@ -67,7 +67,7 @@ struct GradientBuckets::Bucket {
   torch::Tensor flat;  // [elements] float32
   std::atomic<size_t> missing{0};
   ProcessGroup::Pending pending;
-  torch::Tensor received;  // sharded: [processes * share]
+  torch::Tensor received;  // sharded, while it is under way: [processes * share], in a buffer
 };
 
 // Sits before the node that would add a gradient to .grad, and takes it.
@@ -118,6 +118,13 @@ GradientBuckets::GradientBuckets(const std::vector<ParameterGroup>& groups, Proc
                         .view(parameter.tensor.sizes());
     parameter.accumulator = torch::autograd::impl::grad_accumulator(parameter.tensor);
     if (parameter.accumulator) parameter.accumulator->add_pre_hook(std::make_unique<Hook>(self_, p));
+  }
+  if (sharded_) {
+    int64_t largest = 0;
+    for (const BucketLayout::Bucket& bucket : layout_->buckets())
+      largest = std::max(largest, bucket.elements);
+    for (size_t i = 0; i < std::min(kUnderWay, buckets_.size()); ++i)
+      buffers_.push_back(torch::empty({largest}, Float32On(parameters_.at(0)->tensor)));
   }
   MakeOwnGroups(groups);
 }
@@ -234,7 +241,7 @@ void GradientBuckets::LaunchReady() {
         Reap(*buckets_[next_bucket_ - kUnderWay]);
         waited_ += Elapsed(start);
       }
-      bucket.received = torch::empty_like(bucket.flat);
+      bucket.received = BufferOf(next_bucket_);
       bucket.pending = processes_.AllToAll(bucket.flat, bucket.received);
       for (size_t b = 0; b < next_bucket_; ++b) {
         if (buckets_[b]->received.defined() && buckets_[b]->pending.Done()) Reap(*buckets_[b]);
@@ -243,6 +250,11 @@ void GradientBuckets::LaunchReady() {
       bucket.pending = processes_.AllReduceSum(bucket.flat);
     }
   }
+}
+
+// Free once bucket - kUnderWay has arrived.
+torch::Tensor GradientBuckets::BufferOf(size_t bucket) const {
+  return buffers_[bucket % kUnderWay].slice(0, 0, buckets_[bucket]->flat.size(0));
 }
 
 // Sums what came from all processes into the own share of the bucket; in the order of the ranks.
@@ -303,16 +315,19 @@ void GradientBuckets::ShareUpdates() {
   if (!sharded_) return;
   const torch::NoGradGuard no_gradients;
   const Clock::time_point start = Clock::now();
+  // Every process sends its share to all: an all-gather out of our own buffer, where Gloo's makes two of its
+  // own.
   const auto send = [&](size_t b) {
     const int64_t share = layout_->share(b);
-    const torch::Tensor own = torch::zeros({share}, buckets_[b]->flat.options());
+    const torch::Tensor copies = BufferOf(b).view({processes_.size(), share}), own = copies[0].zero_();
     for (const BucketLayout::Piece& piece : pieces_) {
       if (piece.bucket != b) continue;
       const int64_t at = piece.offset - share * processes_.rank();
       own.slice(0, at, at + piece.end - piece.begin)
           .copy_(Flat(parameters_[piece.parameter]->tensor).slice(0, piece.begin, piece.end));
     }
-    buckets_[b]->pending = processes_.AllGather(own, buckets_[b]->flat);
+    for (int64_t i = 1; i < processes_.size(); ++i) copies[i].copy_(own);
+    buckets_[b]->pending = processes_.AllToAll(copies.view({-1}), buckets_[b]->flat);
   };
   const auto receive = [&](size_t b) {
     buckets_[b]->pending.Wait();

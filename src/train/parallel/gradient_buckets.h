@@ -10,7 +10,7 @@
 //   sharded      ZeRO stage 1: reduce-scatter; every process gets the sums of its pieces, updates those,
 //   keeps
 //                optimizer state of those only, and all-gathers the parameters. The same traffic, 1/n of the
-//                state.
+//                state, and two buckets more for what is under way.
 //
 // Thread contract: Backward from several threads, everything else from one.
 #pragma once
@@ -97,6 +97,7 @@ class GradientBuckets {
   void Complete(size_t parameter);
   void LaunchReady();
   void Reap(Bucket& bucket);
+  torch::Tensor BufferOf(size_t bucket) const;
   void MakeOwnGroups(const std::vector<ParameterGroup>& groups);
 
   ProcessGroup& processes_;
@@ -105,6 +106,7 @@ class GradientBuckets {
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::unique_ptr<BucketLayout> layout_;
   std::vector<std::unique_ptr<Bucket>> buckets_;
+  std::vector<torch::Tensor> buffers_;       // sharded: what is under way, bucket b in b modulo their number
   std::vector<BucketLayout::Piece> pieces_;  // of this process, in the order of own_groups_
   std::vector<ParameterGroup> own_groups_;
 
