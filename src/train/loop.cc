@@ -243,14 +243,19 @@ class Loop {
     line["seconds"] = SecondsSince(start_);
     const double rest = SecondsSince(start_) / static_cast<double>(done - first_) *
                         static_cast<double>(recipe_.schedule.steps - done);
+    if (log_) {  // before a validation that takes minutes
+      fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+    }
     if (validating && stage_.validate) line["validation"] = stage_.validate();
     if (!log_) return;
+    if (line.contains("validation")) {
+      fmt::print(stderr, "{} validation {}\n", recipe_.stage, line["validation"].dump());
+    }
     if (validating && stage_.predict) {
       const Status written = WriteSamples(options_.directory(), done, stage_.predict());
       if (!written) fmt::print(stderr, "{}\n", written.error().message);
     }
     log_->Add(line);
-    fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
     if (validating) WriteRunReport();
   }
 

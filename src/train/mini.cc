@@ -161,7 +161,7 @@ Result<MiniPlan> MiniPlan::Read(const std::vector<std::string>& overrides, bool 
     MVLM_ASSIGN(const std::string path, FindRecipe("mini-" + stage));
     MVLM_ASSIGN(plan.recipes[stage], ReadRecipe(path, own));
     MVLM_TRY(CheckKindWeights(plan.recipes[stage].mini.kind_weights));
-    MVLM_TRY(SceneMix::Check(plan.recipes[stage].mini.scene_shares));
+    MVLM_TRY(SceneMix::Check(plan.recipes[stage].mini.scene_shares, stage == "tower"));
     MVLM_TRY(CheckTrainedParts(stage, plan.recipes[stage].model.train));
     MVLM_TRY(MiniConfig::Of(plan.recipes[stage]).Check());
   }

@@ -11,6 +11,7 @@
 #include "train/modules/functional.h"
 #include "train/optim.h"
 #include "train/recipe/read_recipe.h"
+#include "train/stages/predict.h"
 #include "train/start_model.h"
 #include "train/test_support.h"
 
@@ -323,6 +324,45 @@ TEST(GroupedHeads, EqualAModelWhoseHeadsAreRepeated) {
   TokenSample sample{.ids = {1, 5, 9, 13, 2}, .supervised = {0, 0, 0, 0, 0}};
   const TokenBatch text = Collate(std::vector{sample}, 0);
   EXPECT_LT(Difference(few->Hidden(text, {}), many->Hidden(text, {})), 1e-5);
+}
+
+TEST(Decoding, PartByPartEqualsTheWholeSequence) {
+  torch::manual_seed(4);
+  MobileVlmConfig sizes;
+  sizes.llm = {.hidden = 32,
+               .intermediate = 48,
+               .layers = 3,
+               .heads = 4,
+               .kv_heads = 2,
+               .head_dim = 8,
+               .vocab = 40,
+               .context = 64,
+               .rms_eps = 1e-6f};
+  MobileVlm model(sizes);
+  const torch::NoGradGuard no_gradients;
+  TokenSample sample{.ids = {1, 5, 9, 13, 2, 22, 7}, .supervised = {0, 0, 0, 0, 0, 0, 0}};
+  const TokenBatch text = Collate(std::vector{sample}, 0);
+  const torch::Tensor whole = model->Hidden(text, {}), rows = model->Embedded(text, {});
+  std::vector<KeyValues> past;
+  for (const auto& [begin, end] : {std::pair{0, 3}, {3, 4}, {4, 7}}) {
+    const torch::Tensor part = model->HiddenAfter(past, rows.slice(0, begin, end));
+    EXPECT_LT(Difference(part, whole.slice(0, begin, end)), 1e-5) << begin;
+  }
+
+  // The same answer as from the whole sequence anew for every id.
+  constexpr int kMost = 12, kNoEnd = -1;
+  std::vector<int> anew;
+  TokenSample longer = sample;
+  while (anew.size() < kMost) {
+    const auto last = static_cast<int64_t>(longer.ids.size()) - 1;
+    const torch::Tensor hidden = model->Hidden(Collate(std::vector{longer}, 0), {});
+    anew.push_back(static_cast<int>(model->Logits(hidden.slice(0, last, last + 1)).argmax(1).item<int64_t>()));
+    longer.ids.push_back(anew.back());
+    longer.supervised.push_back(0);
+  }
+  EXPECT_EQ(ContinueGreedily(*model, sample, {}, kMost, kNoEnd), anew);
+  EXPECT_EQ(ContinueGreedily(*model, sample, {}, kMost, anew[3]).size(),
+            static_cast<size_t>(std::find(anew.begin(), anew.end(), anew[3]) - anew.begin()));
 }
 
 }  // namespace

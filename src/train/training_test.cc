@@ -173,7 +173,7 @@ TEST(Mini, TheTowersScenesHaveTheirShares) {
     StageOptions options;
     options.directory = directory.path();
     options.recipe = QuickPlan({"schedule.steps=1", "run.log_every=1", "run.validation_samples=4",
-                                "mini.scene_shares=" + shares})
+                                "tower:mini.scene_shares=" + shares})
                          .recipes.at("tower");
     StopSignal stop;
     EXPECT_TRUE(TrainTower(*world, MiniConfig::Of(options.recipe), options, stop).has_value());
@@ -182,6 +182,7 @@ TEST(Mini, TheTowersScenesHaveTheirShares) {
   const double text = first_loss("{ text = 1 }");
   EXPECT_EQ(text, first_loss("{ text = 1 }"));
   EXPECT_NE(text, first_loss("{ chart = 1 }"));
+  EXPECT_NE(text, first_loss("{ page = 1 }"));
   EXPECT_NE(text, first_loss("{}"));
 }
 
@@ -194,6 +195,8 @@ TEST(Mini, RefusesWhatMeansNothing) {
   EXPECT_NE(error("mini.kind_weights={ count = -1 }").find("mini.kind_weights"), std::string::npos);
   EXPECT_NE(error("mini.scene_shares={ smell = 0.1 }").find("'smell'"), std::string::npos);
   EXPECT_NE(error("mini.scene_shares={ count = 0.7, fact = 0.5 }").find("found 1.2"), std::string::npos);
+  EXPECT_EQ(error("tower:mini.scene_shares={ page = 0.5 }"), "");
+  EXPECT_NE(error("multitask:mini.scene_shares={ page = 0.5 }").find("'page'"), std::string::npos);  // no answer
   EXPECT_NE(error("mini.heads=3").find("heads"), std::string::npos);  // do not divide
   EXPECT_NE(error("tree:schedule.steps=2").find("no stage 'tree'"), std::string::npos);
   EXPECT_EQ(error("tower:schedule.steps=2"), "");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "world/names.h"
 #include "world/objects.h"
@@ -135,19 +136,25 @@ void ArrangeCrowd(Scene& scene, const Drawings& drawings, Random& random) {
   }
 }
 
-// One line of text somewhere; the boxes are the characters' advances, squeezed if the line is too long.
-void ArrangeText(Scene& scene, const Drawings& drawings, Random& random) {
-  const auto& font = drawings.fonts[static_cast<size_t>(scene.font)];
+// The band of the picture that a line of text lies in.
+struct LineBand {
+  double top = 0.05, bottom = 0.95;
+  float tallest = kLargestText;
+};
+
+// A line of text somewhere in its band; the boxes are the characters' advances, squeezed if it is too long.
+void ArrangeLine(std::span<Thing> line, const std::array<Glyph, kCharacters>& font, const LineBand& band,
+                 Random& random) {
   float advances = 0;
-  for (const Thing& thing : scene.things) advances += font[static_cast<size_t>(thing.name)].advance;
+  for (const Thing& thing : line) advances += font[static_cast<size_t>(thing.name)].advance;
   constexpr float kLongest = 0.92f;
-  const float wanted = Between(kSmallest, kLargestText, random);
+  const float wanted = Between(kSmallest, band.tallest, random);
   const float height = std::clamp(wanted, kSmallest, std::max(kSmallest, kLongest / advances));
   const float squeeze = std::min(1.0f, kLongest / (advances * height));
   const float width = advances * height * squeeze;
   float left = Between(0.04, 0.96 - width, random);
-  const float y = Between(0.05 + height / 2, 0.95 - height / 2, random);
-  for (Thing& thing : scene.things) {
+  const float y = Between(band.top + height / 2, band.bottom - height / 2, random);
+  for (Thing& thing : line) {
     thing.w = font[static_cast<size_t>(thing.name)].advance * height * squeeze;
     thing.h = height;
     thing.x = left + thing.w / 2;
@@ -263,7 +270,7 @@ void Arrange(Scene& scene, const Drawings& drawings, Random& random) {
       ArrangeCrowd(scene, drawings, random);
       break;
     case SceneType::kText:
-      return ArrangeText(scene, drawings, random);
+      return ArrangeLine(scene.things, drawings.fonts[static_cast<size_t>(scene.font)], {}, random);
     case SceneType::kChart:
       return ArrangeChart(scene, random);
   }
@@ -271,6 +278,25 @@ void Arrange(Scene& scene, const Drawings& drawings, Random& random) {
     const int row_a = ZoneAt(a.x, a.y) / 3, row_b = ZoneAt(b.x, b.y) / 3;
     return row_a != row_b ? row_a < row_b : a.x < b.x;
   });
+}
+
+Scene ArrangePage(const std::vector<Scene>& lines, const Drawings& drawings, Random& random) {
+  Scene page = lines.front();
+  page.things.clear();
+  page.style = random.Next();
+  const auto& font = drawings.fonts[static_cast<size_t>(page.font)];
+  constexpr double kMargin = 0.02;
+  const double pitch = (1 - 2 * kMargin) / static_cast<double>(lines.size());
+  const float tallest = std::min(kLargestText, static_cast<float>(pitch));
+  double top = kMargin;
+  for (const Scene& line : lines) {
+    const size_t first = page.things.size();
+    page.things.insert(page.things.end(), line.things.begin(), line.things.end());
+    ArrangeLine(std::span(page.things).subspan(first), font, {top, top + pitch, tallest}, random);
+    top += pitch;
+  }
+  for (Thing& thing : page.things) thing.colour = page.things.front().colour;
+  return page;
 }
 
 }  // namespace mobilevlm::world

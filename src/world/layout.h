@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "base/random.h"
 #include "world/drawings.h"
@@ -20,6 +21,7 @@ inline constexpr float kMaxCovered = 0.1f;  // of the smaller of two boxes
 inline constexpr int kMaxThings = 4;
 inline constexpr int kMaxCount = 8;
 inline constexpr int kMaxTextLength = 5;
+inline constexpr int kMinLines = 3, kMaxLines = 5;  // of a page
 inline constexpr int kMinBars = 3, kMaxBars = 6;
 inline constexpr int kMaxBarValue = 9;
 
@@ -51,5 +53,7 @@ Scene ComposeChart(Random& random);
 
 // Gives every thing a place and size and the scene a style, and sorts into reading order.
 void Arrange(Scene& scene, const Drawings& drawings, Random& random);
+// Texts, kMinLines to kMaxLines of them, below each other as one scene, in the font and colour of the first.
+Scene ArrangePage(const std::vector<Scene>& lines, const Drawings& drawings, Random& random);
 
 }  // namespace mobilevlm::world

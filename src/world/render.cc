@@ -320,13 +320,14 @@ void DrawBar(const Thing& bar, Rgb colour, Rgb ink, const std::array<Glyph, kCha
 
 // A plain plate behind the text, in one of the background's own colours.
 void DrawPanel(const Scene& scene, Rgb colour, Rendered& rendered) {
-  const Thing& first = scene.things.front();
-  const Thing& last = scene.things.back();
-  const float left = first.x - first.w / 2, right = last.x + last.w / 2;
+  float left = 1, top = 1, right = 0, bottom = 0;
+  for (const Thing& thing : scene.things) {
+    left = std::min(left, thing.x - thing.w / 2), right = std::max(right, thing.x + thing.w / 2);
+    top = std::min(top, thing.y - thing.h / 2), bottom = std::max(bottom, thing.y + thing.h / 2);
+  }
   Layer layer(rendered.labels.side, 0.5f, 0.5f, 1, 1, 0);
   layer.SetColour(colour);
-  cairo_rectangle(layer.context(), left - 0.03, first.y - first.h / 2 - 0.04, right - left + 0.06,
-                  first.h + 0.08);
+  cairo_rectangle(layer.context(), left - 0.03, top - 0.04, right - left + 0.06, bottom - top + 0.08);
   cairo_fill(layer.context());
   layer.Composite(rendered, -1);
 }

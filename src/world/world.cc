@@ -90,7 +90,7 @@ Scene Compose(const Plan& plan, Split split, Random& random) {
 
 // Streams of mixed scenes and of each kind's scenes must not meet.
 uint64_t StreamSeed(Split split, std::string_view kind) {
-  const auto& kinds = Kinds();
+  const auto& kinds = Kinds();  // pages come after the last
   const auto number = static_cast<uint64_t>(std::find(kinds.begin(), kinds.end(), kind) - kinds.begin());
   return Random::Stream(SeedOf(split), kind.empty() ? 0 : number + 1).Next();
 }
@@ -103,6 +103,7 @@ struct World::Data {
   Drawings drawings;
 
   Scene Make(Split split, std::string_view kind, uint64_t index) const;
+  Scene MakePage(uint64_t index) const;
 };
 
 // Rejection sampling: what is in the wrong split, or cannot be asked about, is drawn again.
@@ -123,6 +124,17 @@ Scene World::Data::Make(Split split, std::string_view kind, uint64_t index) cons
       break;
     }
   }
+}
+
+Scene World::Data::MakePage(uint64_t index) const {
+  Random random = Random::Stream(StreamSeed(Split::kTrain, "page"), index);
+  std::vector<Scene> lines(static_cast<size_t>(random.Between(kMinLines, kMaxLines)));
+  for (Scene& line : lines) {
+    do {
+      line = ComposeText(Split::kTrain, random);
+    } while (line.things.size() < kMaxTextLength - 1 || SplitOf(vocabulary, line) != Split::kTrain);
+  }
+  return ArrangePage(lines, drawings, random);
 }
 
 const std::vector<std::string>& Kinds() {
@@ -171,6 +183,8 @@ Scene World::MakeScene(Split split, std::string_view kind, uint64_t index) const
 }
 
 Scene World::MakeScene(Split split, uint64_t index) const { return data_->Make(split, "", index); }
+
+Scene World::MakePage(uint64_t index) const { return data_->MakePage(index); }
 
 Rendered World::Render(const Scene& scene) const {
   return RenderScene(scene, data_->drawings, data_->options.side, data_->options.dotted_background);

@@ -189,6 +189,37 @@ TEST(World, DifficultyIsWithinBounds) {
   for (size_t n = 1; n <= 4; ++n) EXPECT_NEAR(sizes[n], 550, 80) << n;
 }
 
+// A page is lines of training texts, one below the other, as tall as those of scenes, in one ink.
+TEST(World, PagesAreLinesOfTrainingTexts) {
+  size_t characters = 0;
+  constexpr uint64_t kPages = 300;
+  for (uint64_t i = 0; i < kPages; ++i) {
+    const Scene page = TheWorld().MakePage(i);
+    EXPECT_EQ(page.type, SceneType::kText);
+    EXPECT_NE(page.font, kTestOnlyFont);
+    std::vector<Scene> lines;
+    for (const Thing& thing : page.things) {
+      ExpectInsidePicture(thing);
+      EXPECT_TRUE(thing.h >= kSmallest - 1e-4f && thing.h <= 0.2501f);
+      EXPECT_EQ(thing.colour, page.things.front().colour);
+      if (lines.empty() || thing.y != lines.back().things.front().y) {
+        lines.emplace_back().type = SceneType::kText;
+        if (lines.size() > 1) {
+          const Thing& above = lines[lines.size() - 2].things.front();
+          EXPECT_LE(above.y + above.h / 2, thing.y - thing.h / 2 + 1e-4f);
+        }
+      }
+      lines.back().things.push_back(thing);
+    }
+    EXPECT_TRUE(lines.size() >= 3 && lines.size() <= 5) << lines.size();
+    for (const Scene& line : lines) EXPECT_EQ(SplitOf(TheWorld().vocabulary(), line), Split::kTrain);
+    characters += page.things.size();
+  }
+  EXPECT_NEAR(static_cast<double>(characters) / kPages, 18, 1);
+  EXPECT_NE(TheWorld().Render(TheWorld().MakePage(0)).picture.rgb,
+            TheWorld().Render(TheWorld().MakePage(1)).picture.rgb);
+}
+
 // Labels stay in the boxes, fill a fair part of them, and characters and bars fill theirs.
 TEST(World, LabelsAgreeWithBoxes) {
   for (uint64_t index = 0; index < 400; ++index) {

@@ -13,8 +13,9 @@ constexpr uint64_t kChoice = 0x51A2E;  // seed of the draw which kind scene numb
 
 }  // namespace
 
-Status SceneMix::Check(const std::map<std::string, double>& shares) {
-  const std::vector<std::string>& kinds = world::Kinds();
+Status SceneMix::Check(const std::map<std::string, double>& shares, bool pages) {
+  std::vector<std::string> kinds = world::Kinds();
+  if (pages) kinds.emplace_back(kPage);
   double total = 0;
   for (const auto& [kind, share] : shares) {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
@@ -31,6 +32,7 @@ Status SceneMix::Check(const std::map<std::string, double>& shares) {
 world::Scene SceneMix::Make(uint64_t index) const {
   double at = Random::Stream(kChoice, index).Uniform();
   for (const auto& [kind, share] : shares_) {
+    if (at < share && kind == kPage) return world_.MakePage(index);
     if (at < share) return world_.MakeScene(world::Split::kTrain, kind, index);
     at -= share;
   }

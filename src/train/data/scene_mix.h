@@ -1,5 +1,6 @@
 // The training scenes of the mini world: drawn from the world's own mix, but for shares of them that suit
-// one kind of question, because the mix has few.
+// one kind of question, because the mix has few, or are pages of text, for a tower alone: nothing is asked
+// about them.
 //
 // Thread contract: const, concurrent calls are fine.
 #pragma once
@@ -15,10 +16,12 @@ namespace mobilevlm::train {
 
 class SceneMix {
  public:
+  static constexpr const char* kPage = "page";  // the share of World::MakePage
+
   // shares: of all scenes, those made for a kind; 1 at most in all (Check). The world must outlive this.
   SceneMix(const world::World& world, std::map<std::string, double> shares)
       : world_(world), shares_(std::move(shares)) {}
-  static Status Check(const std::map<std::string, double>& shares);
+  static Status Check(const std::map<std::string, double>& shares, bool pages);
 
   // Training scene number `index`.
   world::Scene Make(uint64_t index) const;

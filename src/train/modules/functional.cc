@@ -98,8 +98,15 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
                         const std::vector<Looks>* looks, torch::Tensor* look_loss) {
   const int64_t head_dim = qkv.size(1) / 3 / shape.heads;
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
-  const auto [q, k, v] = SplitHeads(qkv, shape.batch, shape.heads, scale, rope ? rope->cos : torch::Tensor(),
-                                    rope ? rope->sin : torch::Tensor());
+  auto [q, k, v] = SplitHeads(qkv, shape.batch, shape.heads, scale, rope ? rope->cos : torch::Tensor(),
+                              rope ? rope->sin : torch::Tensor());
+  if (shape.past != nullptr) {
+    if (shape.past->keys.defined()) {
+      k = torch::cat({shape.past->keys, k}, 1);
+      v = torch::cat({shape.past->values, v}, 1);
+    }
+    *shape.past = {k, v};
+  }
   torch::Tensor scores;
   if (shape.mask.defined()) {
     scores = torch::bmm(q, k.transpose(1, 2))
@@ -107,8 +114,9 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
                  .add_(shape.mask.unsqueeze(1))
                  .view({shape.batch * shape.heads, shape.tokens, shape.tokens});
   } else if (shape.causal) {
-    const torch::Tensor mask =
-        torch::full({shape.tokens, shape.tokens}, -std::numeric_limits<float>::infinity()).triu(1);
+    const int64_t seen = k.size(1);
+    const torch::Tensor mask = torch::full({shape.tokens, seen}, -std::numeric_limits<float>::infinity())
+                                   .triu(1 + seen - shape.tokens);
     scores = torch::baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2));
   } else {
     scores = torch::bmm(q, k.transpose(1, 2));

@@ -15,12 +15,17 @@ torch::Tensor QuickGelu(const torch::Tensor& x);
 // softmax(q k^T / sqrt(head_dim)) v per head, written as batched matrix products.
 // qkv: [batch * tokens, 3 * heads * head_dim], queries first; result [batch * tokens, heads * head_dim].
 // `rope`, if given, turns queries and keys.
+// Keys and values of the tokens before, [heads, tokens, head_dim], turned already; undefined: there are none.
+struct KeyValues {
+  torch::Tensor keys, values;
+};
 struct AttentionShape {
   int64_t batch = 0;
   int64_t tokens = 0;
   int64_t heads = 0;
   bool causal = false;
   torch::Tensor mask = {};  // [batch, tokens, tokens] added to the scores of a causal one instead of its own
+  KeyValues* past = nullptr;  // of a causal one of batch 1 without mask: seen too, and the new ones added
 };
 struct RopeTables {
   torch::Tensor cos;  // [tokens, head_dim], or of each sequence: [batch, 1, tokens, head_dim]

@@ -54,7 +54,8 @@ torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Sequence
                              .tokens = x.size(0) / sequences.batch,
                              .heads = heads_,
                              .causal = true,
-                             .mask = sequences.mask};
+                             .mask = sequences.mask,
+                             .past = sequences.past};
   return o_proj_->forward(Attention(QueriesKeysValues(x), shape, &sequences.rope, looks, look_loss));
 }
 

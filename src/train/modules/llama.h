@@ -14,7 +14,8 @@ namespace mobilevlm::train {
 struct Sequences {
   int64_t batch;
   RopeTables rope;
-  torch::Tensor mask;  // AttentionShape::mask
+  torch::Tensor mask = {};    // AttentionShape::mask
+  KeyValues* past = nullptr;  // AttentionShape::past, of this block
 };
 
 // transformers: LlamaRMSNorm.

@@ -71,11 +71,32 @@ torch::Tensor MobileVlmImpl::ToldCells(const MicroBatch& batch) {
   return words + cell_places_.repeat({words.size(0) / config_.cells, 1});
 }
 
+torch::Tensor MobileVlmImpl::Embedded(const TokenBatch& text, const torch::Tensor& visual) {
+  const torch::Tensor x = Embedded(text.ids);
+  return text.image_rows.numel() > 0 ? x.index_copy(0, text.image_rows, visual) : x;
+}
+
+torch::Tensor MobileVlmImpl::Embedded(const torch::Tensor& ids) {
+  return torch::embedding(embed_tokens_->Weight(), ids).to(torch::kFloat32);
+}
+
+torch::Tensor MobileVlmImpl::HiddenAfter(std::vector<KeyValues>& past, const torch::Tensor& rows) {
+  const int64_t begin = past.empty() ? 0 : past.front().keys.size(1), end = begin + rows.size(0);
+  MVLM_CHECK(end <= rope_.cos.size(0), "{} tokens, room for {}", end, rope_.cos.size(0));
+  past.resize(layers_->size());
+  Sequences sequences{.batch = 1, .rope = {rope_.cos.slice(0, begin, end), rope_.sin.slice(0, begin, end)}};
+  torch::Tensor x = rows;
+  for (size_t i = 0; i < layers_->size(); ++i) {
+    sequences.past = &past[i];
+    x = layers_->ptr<LlamaBlockImpl>(i)->forward(x, sequences);
+  }
+  return norm_->forward(x);
+}
+
 torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor& visual,
                                     torch::Tensor* look_loss) {
   MVLM_CHECK(text.tokens <= rope_.cos.size(0), "{} tokens, room for {}", text.tokens, rope_.cos.size(0));
-  torch::Tensor x = torch::embedding(embed_tokens_->Weight(), text.ids).to(torch::kFloat32);
-  if (text.image_rows.numel() > 0) x = x.index_copy(0, text.image_rows, visual);
+  torch::Tensor x = Embedded(text, visual);
   Sequences sequences{
       text.batch, {rope_.cos.slice(0, 0, text.tokens), rope_.sin.slice(0, 0, text.tokens)}, text.mask};
   if (text.positions.defined()) {

@@ -46,6 +46,12 @@ class MobileVlmImpl : public torch::nn::Module {
   // `look_loss`, if given, becomes the mean over the layers that text.looks speaks of, or stays undefined.
   torch::Tensor Hidden(const TokenBatch& text, const torch::Tensor& visual,
                        torch::Tensor* look_loss = nullptr);
+  // The first step of Hidden: [batch * tokens, hidden]; of ids alone: [ids, hidden].
+  torch::Tensor Embedded(const TokenBatch& text, const torch::Tensor& visual);
+  torch::Tensor Embedded(const torch::Tensor& ids);
+  // The last rows of Hidden for one sequence, row by row or several at once: `rows` [rows, hidden] are embedded
+  // and follow those that `past`, empty at first, holds the keys and values of, block by block.
+  torch::Tensor HiddenAfter(std::vector<KeyValues>& past, const torch::Tensor& rows);
   torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
 
   // Mean cross entropy over the supervised ids; weight = their number. A batch with both features and cells

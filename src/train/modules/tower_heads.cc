@@ -9,8 +9,6 @@ namespace F = torch::nn::functional;
 
 // How much more a rare patch counts than a background one.
 constexpr float kForegroundWeight = 4.0f;
-// Characters are the smallest things and the last to be learned.
-constexpr float kCharacterWeight = 10.0f;
 constexpr float kCentreWeight = 8.0f;
 constexpr float kBarWeight = 4.0f, kNoBarWeight = 0.25f;
 // Shares of the five losses in the sum.
@@ -60,10 +58,8 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   const int background = classes_.background();
   const torch::Tensor foreground = batch.cover.ne(background);
 
-  torch::Tensor cover_weights = ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight);
-  const int first_character = classes_.objects + classes_.shapes;
-  cover_weights.slice(0, first_character, first_character + classes_.characters).fill_(kCharacterWeight);
-  const torch::Tensor cover = CrossEntropy(out.cover, batch.cover, cover_weights);
+  const torch::Tensor cover =
+      CrossEntropy(out.cover, batch.cover, ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight));
   const torch::Tensor colour =
       CrossEntropy(out.colour, batch.colour,
                    ClassWeights(classes_.colours + 1, classes_.no_colour(), 1.0f, kForegroundWeight));

@@ -97,7 +97,6 @@ std::string ProgressLine(const std::string& stage, const Json& line, int64_t ste
                     line["gflops_per_second"].get<double>(), 100 * line["flop_utilisation"].get<double>());
   }
   text += fmt::format(", {} left", FormatDuration(seconds_left));
-  if (line.contains("validation")) text += fmt::format(" {}", line["validation"].dump());
   return text;
 }
 

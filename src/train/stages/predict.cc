@@ -18,19 +18,20 @@ std::string Text(const Tokenizer& tokenizer, const std::vector<int>& ids) {
 std::vector<int> ContinueGreedily(MobileVlmImpl& model, TokenSample prompt, const torch::Tensor& features,
                                   int most, int eos) {
   const torch::NoGradGuard no_gradients;
-  std::vector<int> answer;
   const int visual = model.config().projector ? model.config().projector->tokens() : 0;
+  MicroBatch batch;
+  batch.text = Collate(std::vector{prompt}, visual);
+  batch.features = features;
+  const auto given = static_cast<int64_t>(prompt.ids.size());  // what follows is padding
+  torch::Tensor rows = model.Embedded(batch.text, model.Visual(batch)).slice(0, 0, given);
+  std::vector<KeyValues> past;
+  std::vector<int> answer;
   while (static_cast<int>(answer.size()) < most) {
-    MicroBatch batch;
-    batch.text = Collate(std::vector{prompt}, visual);
-    batch.features = features;
-    const torch::Tensor hidden = model.Hidden(batch.text, model.Visual(batch));
-    const auto last = static_cast<int64_t>(prompt.ids.size()) - 1;
-    const int id = static_cast<int>(model.Logits(hidden.slice(0, last, last + 1)).argmax(1).item<int64_t>());
+    const torch::Tensor hidden = model.HiddenAfter(past, rows);
+    const int id = static_cast<int>(model.Logits(hidden.slice(0, hidden.size(0) - 1)).argmax(1).item<int64_t>());
     if (id == eos) break;
     answer.push_back(id);
-    prompt.ids.push_back(id);
-    prompt.supervised.push_back(0);
+    rows = model.Embedded(torch::tensor({id}, torch::kInt64));
   }
   return answer;
 }

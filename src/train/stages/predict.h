@@ -1,5 +1,4 @@
-// What a model in training would answer: greedy decoding without a cache, for a few short answers between
-// steps.
+// What a model in training would answer: greedy decoding, for a few short answers between steps.
 #pragma once
 
 #include <string>
