@@ -86,9 +86,9 @@ Status RunWatched(const std::vector<std::string>& arguments, const std::string& 
       told = true;
     }
     if (since.Seconds() > kShowSeconds) {
-      std::string line = LastLine(words.get());
-      line.resize(std::min(line.size(), line.find(" {")));  // numbers of a validation, which the log keeps
-      if (line != shown) fmt::print(stderr, "{}: {}\n", label, line);
+      const std::string line = LastLine(words.get());
+      const bool validation = line.find(" {") != std::string::npos;  // its numbers, which the log keeps
+      if (line != shown && !validation) fmt::print(stderr, "{}: {}\n", label, line);
       shown = line;
       since = {};
     }

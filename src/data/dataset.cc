@@ -13,6 +13,12 @@
 namespace mobilevlm::data {
 namespace {
 
+// "FILE: sample 17 (id a1): DEFECT: detail".
+Result<std::string> DefectReason(const AnnotationFile& file, size_t row, SampleReader& reader) {
+  MVLM_ASSIGN(const Sample sample, file.Read(row, reader));
+  return fmt::format("{}: {}: {}", file.NameOf(row, &sample), DefectName(sample.defect), sample.detail);
+}
+
 // Samples with a defect; an Error if they are too many.
 Result<uint64_t> CountDefects(const AnnotationFile& file, double limit) {
   uint64_t defects = 0;
@@ -23,9 +29,9 @@ Result<uint64_t> CountDefects(const AnnotationFile& file, double limit) {
   }
   if (static_cast<double>(defects) <= limit * static_cast<double>(rows.size())) return defects;
   SampleReader reader;
-  MVLM_ASSIGN(const Sample sample, file.Read(first, reader));
-  return Fail("{}: {}: {}; {} of {} samples cannot be used, more than {:g} %", file.NameOf(first, &sample),
-              DefectName(sample.defect), sample.detail, defects, rows.size(), 100 * limit);
+  MVLM_ASSIGN(const std::string reason, DefectReason(file, first, reader));
+  return Fail("{}; {} of {} samples cannot be used, more than {:g} %", reason, defects, rows.size(),
+              100 * limit);
 }
 
 }  // namespace
@@ -58,6 +64,20 @@ Result<Dataset> Dataset::Open(const DatasetOptions& options) {
                 std::numeric_limits<uint32_t>::max());
   }
   return dataset;
+}
+
+Result<std::vector<std::string>> Dataset::DefectReasons() const {
+  std::vector<std::string> reasons;
+  SampleReader reader;
+  for (const AnnotationFile& file : files_) {
+    const std::span<const IndexRow> rows = file.rows();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].defect == Defect::kNone) continue;
+      MVLM_ASSIGN(std::string reason, DefectReason(file, i, reader));
+      reasons.push_back(std::move(reason));
+    }
+  }
+  return reasons;
 }
 
 std::pair<size_t, size_t> Dataset::PlaceOf(uint32_t sample) const {

@@ -41,6 +41,8 @@ class Dataset {
 
   uint64_t size() const { return starts_.back(); }  // samples of all files, those with a defect too
   uint64_t defects() const { return defects_; }
+  // A line for each of them: its name (NameOf) and what is wrong.
+  Result<std::vector<std::string>> DefectReasons() const;
 
   const IndexRow& row(uint32_t sample) const;
   bool usable(uint32_t sample) const { return row(sample).defect == Defect::kNone; }

@@ -193,7 +193,7 @@ TEST(AblationKeys, MistakesAreNamed) {
   EXPECT_NE(error("mini.pool=5").find("wanted a divisor of the 12 patches"), std::string::npos);
   EXPECT_NE(error("mini.from=tower").find("wanted one of align, language"), std::string::npos);
   EXPECT_NE(error("model.train=projector").find("the mini stage"), std::string::npos);
-  EXPECT_NE(error("align:model.train=tower").find("found tower"), std::string::npos);
+  EXPECT_NE(error("align:model.train=tower").find("found \"tower\""), std::string::npos);
   EXPECT_EQ(error("align:model.train=projector"), "");
   EXPECT_EQ(error("mini.pool=3"), "");
 }

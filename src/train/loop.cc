@@ -114,14 +114,12 @@ Decision Decide(ProcessGroup& processes, bool stop, bool save) {
   return {votes[0] > 0, votes[1] > 0};
 }
 
-// Share of the peak; left out where nothing counts operations or the peak is unknown. The peak was measured
-// once, perhaps beside other work: a faster interval raises it.
-void AddSpeed(nlohmann::json& line, double gflops, double& peak_gflops) {
+// Share of the peak; left out where nothing counts operations or the peak is unknown. With bfloat16 products
+// it can exceed one.
+void AddSpeed(nlohmann::json& line, double gflops, double peak_gflops) {
   if (!(gflops > 0)) return;
   line["gflops_per_second"] = gflops;
-  if (!(peak_gflops > 0)) return;
-  peak_gflops = std::max(peak_gflops, gflops);
-  line["flop_utilisation"] = gflops / peak_gflops;
+  if (peak_gflops > 0) line["flop_utilisation"] = gflops / peak_gflops;
 }
 
 // What happened since the last log line.
@@ -193,6 +191,7 @@ class Loop {
       MVLM_ASSIGN(log_, RunLog::Open(options_.directory(), first_));
       MVLM_TRY(WriteFileAtomically(options_.directory() + kRecipeFile, RecipeToml(recipe_)));
     }
+    TellIdleProcesses();
     if (stage_.start) stage_.start(first_);
     std::vector<double> peak{options_.peak_gflops};
     processes.Sum(peak);
@@ -210,6 +209,14 @@ class Loop {
   }
 
  private:
+  void TellIdleProcesses() const {
+    const ProcessGroup& processes = stage_.parallel->processes();
+    const int64_t micro = recipe_.schedule.micro_batch, parts = (recipe_.schedule.batch + micro - 1) / micro;
+    if (!processes.first() || parts >= processes.size()) return;
+    fmt::print(stderr, "{}: a step has {} micro-batches, so {} of {} processes have nothing to do\n",
+               recipe_.stage, parts, processes.size() - parts, processes.size());
+  }
+
   // Log, validation, checkpoint. True: someone wants to stop before the last step.
   Result<bool> AfterStep(int64_t done, double factor, Interval& interval) {
     const bool late =

@@ -114,8 +114,7 @@ Status CheckTrainedParts(const std::string& stage, const std::vector<std::string
     return Fail("model.train: the mini stage {} trains all it has; name align or multitask (--set align:...)",
                 stage);
   }
-  if (std::find(parts.begin(), parts.end(), "tower") == parts.end()) return {};
-  return Fail("model.train: the mini stage {} has projector and language, found tower", stage);
+  return {};
 }
 
 bool IsNamed(const std::vector<std::string>& stages, const std::string& stage) {
@@ -182,7 +181,7 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
   StopSignal stop;
   MVLM_ASSIGN(const world::World world,
               world::World::Create({.side = static_cast<int>(plan.recipes.at("tower").mini.image_size)}));
-  try {
+  return ThrowingNothing("mini", [&]() -> Status {
     if (!plan.from.empty()) {
       MVLM_TRY(processes.OncePerMachine([&] { return ShareStages(plan.from, plan.directory); }));
     }
@@ -191,10 +190,8 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
       MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
       if (end == LoopEnd::kStopped) return {};
     }
-  } catch (const PeerLost& lost) {
-    return Fail("{}; the last checkpoint is kept, the same command continues from there", lost.what());
-  }
-  return {};
+    return {};
+  });
 }
 
 }  // namespace mobilevlm::train

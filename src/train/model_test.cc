@@ -356,7 +356,8 @@ TEST(Decoding, PartByPartEqualsTheWholeSequence) {
   while (anew.size() < kMost) {
     const auto last = static_cast<int64_t>(longer.ids.size()) - 1;
     const torch::Tensor hidden = model->Hidden(Collate(std::vector{longer}, 0), {});
-    anew.push_back(static_cast<int>(model->Logits(hidden.slice(0, last, last + 1)).argmax(1).item<int64_t>()));
+    anew.push_back(
+        static_cast<int>(model->Logits(hidden.slice(0, last, last + 1)).argmax(1).item<int64_t>()));
     longer.ids.push_back(anew.back());
     longer.supervised.push_back(0);
   }

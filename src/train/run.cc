@@ -16,6 +16,18 @@ void ApplyRecipe(const Recipe& recipe, ParallelOptions& parallel) {
       recipe.model.products == "bfloat16" || (recipe.model.products == "auto" && HasBfloat16());
 }
 
+Status ThrowingNothing(const std::string& what, const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const PeerLost& lost) {
+    return Fail("{}; the last checkpoint is kept, the same command continues from there", lost.what());
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    return Fail("{}: {}", what, error.what());
+  }
+}
+
 Status RunRecipe(const Recipe& recipe, const std::string& directory, ParallelOptions parallel) {
   if (recipe.kind != "finetune") return Fail("kind {}: `mini` runs this stage", recipe.kind);
   ApplyRecipe(recipe, parallel);
@@ -25,16 +37,10 @@ Status RunRecipe(const Recipe& recipe, const std::string& directory, ParallelOpt
     parallel.processes = alone.get();
   }
   StopSignal stop;
-  try {
+  return ThrowingNothing(recipe.stage, [&]() -> Status {
     MVLM_TRY(Finetune(recipe, directory, parallel, stop));
-  } catch (const PeerLost& lost) {
-    return Fail("{}; the last checkpoint is kept, the same command continues from there", lost.what());
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    return Fail("{}: {}", recipe.stage, error.what());
-  }
-  return {};
+    return {};
+  });
 }
 
 }  // namespace mobilevlm::train

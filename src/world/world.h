@@ -105,7 +105,7 @@ class World {
   // The same for any kind, drawn from a mix that serves training.
   Scene MakeScene(Split split, uint64_t index) const;
   // Page number `index`: a kText scene of several lines, each a text of the training split. No question suits
-  // it; it shows a vision tower six times as many characters as a scene of one text.
+  // it; it shows a vision tower five times as many characters as a scene of one text.
   Scene MakePage(uint64_t index) const;
 
   Rendered Render(const Scene& scene) const;

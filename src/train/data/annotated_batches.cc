@@ -14,9 +14,7 @@ constexpr size_t kHeldBackDivisor = 10;  // no more than this part of the sample
 
 }  // namespace
 
-Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfConfig& config,
-                                                const Tokenizer& tokenizer, int longest) {
-  const Recipe::Data& data = recipe.data;
+Result<data::Dataset> OpenDataset(const Recipe::Data& data) {
   data::DatasetOptions options;
   for (size_t i = 0; i < data.annotations.size(); ++i) {
     options.sources.push_back({.annotations = data.annotations[i],
@@ -25,8 +23,14 @@ Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfCo
   }
   options.skip_limit = data.missing_limit;
   options.open.progress = true;
+  return data::Dataset::Open(options);
+}
+
+Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfConfig& config,
+                                                const Tokenizer& tokenizer, int longest) {
+  const Recipe::Data& data = recipe.data;
   AnnotatedBatches batches;
-  MVLM_ASSIGN(data::Dataset dataset, data::Dataset::Open(options));
+  MVLM_ASSIGN(data::Dataset dataset, OpenDataset(data));
   batches.dataset_ = std::make_unique<data::Dataset>(std::move(dataset));
   batches.tokenizer_ = &tokenizer;
   batches.sequence_.chat_template = *ParseChatTemplate(data.chat_template);
@@ -43,6 +47,7 @@ Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfCo
   batches.orders_ = std::make_unique<Orders>();
 
   std::vector<uint32_t> samples = batches.dataset_->EpochSamples(batches.seed_, 0);
+  std::sort(samples.begin(), samples.end());  // a weight of two shows a sample twice
   samples.erase(std::unique(samples.begin(), samples.end()), samples.end());
   Random random = Random::Stream(batches.seed_, 0xE7A1);
   random.Shuffle(std::span(samples));
@@ -50,6 +55,7 @@ Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfCo
   samples.resize(std::min(wanted, samples.size() / kHeldBackDivisor));
   std::sort(samples.begin(), samples.end());
   batches.held_back_ = std::move(samples);
+  batches.steps_per_epoch_ = batches.Order(0)->steps();
   return batches;
 }
 
@@ -74,10 +80,15 @@ std::shared_ptr<const data::EpochOrder> AnnotatedBatches::Order(int64_t epoch) c
   return result;
 }
 
-int64_t AnnotatedBatches::steps_per_epoch() const { return Order(0)->steps(); }
-
 Result<PreparedSample> AnnotatedBatches::Prepare(uint32_t sample, data::SampleReader& reader) const {
-  MVLM_ASSIGN(const data::Sample content, dataset_->Read(sample, reader));
+  const auto content = dataset_->Read(sample, reader);
+  if (!content) return Context(content.error(), "{}", dataset_->NameOf(sample));
+  auto prepared = PrepareContent(sample, *content);
+  if (!prepared) return Context(prepared.error(), "{}", dataset_->NameOf(sample, &*content));
+  return prepared;
+}
+
+Result<PreparedSample> AnnotatedBatches::PrepareContent(uint32_t sample, const data::Sample& content) const {
   if (!content.images.empty() && sequence_.visual == 0) return Fail("a picture for a model without a tower");
   MVLM_ASSIGN(data::Sequence sequence, data::MakeSequence(*tokenizer_, content, sequence_));
   if (static_cast<int>(sequence.ids.size()) > longest_) {
@@ -101,8 +112,7 @@ PreparedSample AnnotatedBatches::PrepareOrReplace(uint32_t sample, data::SampleR
   for (int attempt = 0; attempt < kMostReplacements; ++attempt) {
     auto prepared = Prepare(tried, reader);
     if (prepared) return std::move(*prepared);
-    const std::string reason = fmt::format("{}: {}", dataset_->NameOf(tried), prepared.error().message);
-    if (const Status status = skipped_->Skip(tried, reason); !status) {
+    if (const Status status = skipped_->Skip(tried, prepared.error().message); !status) {
       throw std::runtime_error(status.error().message);
     }
     tried = dataset_->Replacement(sample, seed_, attempt);
@@ -141,15 +151,14 @@ MicroBatch AnnotatedBatches::Collated(const std::vector<PreparedSample>& samples
 }
 
 std::vector<MicroBatch> AnnotatedBatches::Step(int64_t step, const std::function<bool(size_t)>& owns) const {
-  const int64_t per_epoch = steps_per_epoch();
-  const std::shared_ptr<const data::EpochOrder> order = Order(step / per_epoch);
+  const std::shared_ptr<const data::EpochOrder> order = Order(step / steps_per_epoch_);
   data::SampleReader reader;
   std::vector<MicroBatch> batches(static_cast<size_t>(chunks_));
   for (size_t chunk = 0; chunk < batches.size(); ++chunk) {
     if (!owns(chunk)) continue;
     std::vector<PreparedSample> samples;
     // Another epoch has about as many steps, but weights below one may make it a few shorter.
-    const int64_t within = (step % per_epoch) % order->steps();
+    const int64_t within = (step % steps_per_epoch_) % order->steps();
     for (const uint32_t sample : order->Chunk(within, static_cast<int>(chunk))) {
       samples.push_back(PrepareOrReplace(sample, reader));
     }
@@ -171,6 +180,13 @@ std::vector<PreparedSample> AnnotatedBatches::Examples(size_t most) const {
     if (prepared) examples.push_back(std::move(*prepared));
   }
   return examples;
+}
+
+Result<std::vector<std::string>> AnnotatedBatches::LeftOut() const {
+  MVLM_ASSIGN(std::vector<std::string> lines, dataset_->DefectReasons());
+  const std::vector<std::string> skipped = skipped_->Reasons();
+  lines.insert(lines.end(), skipped.begin(), skipped.end());
+  return lines;
 }
 
 }  // namespace mobilevlm::train

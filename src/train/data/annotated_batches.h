@@ -33,14 +33,17 @@ struct PreparedSample {
   std::string question;         // the first turn's, for people
 };
 
+// The recipe's annotation files; indexes those that are not yet indexed.
+Result<data::Dataset> OpenDataset(const Recipe::Data& data);
+
 class AnnotatedBatches {
  public:
-  // Indexes the files; run.validation_samples of them (at most a tenth) are held back from training.
+  // Opens the files; run.validation_samples of them (at most a tenth) are held back from training.
   // `longest`: ids that the model has room for.
   static Result<AnnotatedBatches> Open(const Recipe& recipe, const HfConfig& config,
                                        const Tokenizer& tokenizer, int longest);
 
-  int64_t steps_per_epoch() const;
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
   size_t micro_batches() const { return static_cast<size_t>(chunks_); }  // of a step, over all processes
 
   // The micro-batches of a step; those that `owns` declines stay empty. A sample that cannot be used is
@@ -58,11 +61,14 @@ class AnnotatedBatches {
 
   // What Step's answers depend on besides the recipe's numbers.
   std::string Fingerprint() const { return dataset_->Fingerprint(); }
-  const data::SkipList& skipped() const { return *skipped_; }
+  // One line for every sample that was left out so far, with its file, number, id and what is wrong: those
+  // with a defect, which no epoch has, and those that were replaced.
+  Result<std::vector<std::string>> LeftOut() const;
 
  private:
   AnnotatedBatches() = default;
   Result<PreparedSample> Prepare(uint32_t sample, data::SampleReader& reader) const;
+  Result<PreparedSample> PrepareContent(uint32_t sample, const data::Sample& content) const;
   PreparedSample PrepareOrReplace(uint32_t sample, data::SampleReader& reader) const;
   std::shared_ptr<const data::EpochOrder> Order(int64_t epoch) const;
 
@@ -76,6 +82,7 @@ class AnnotatedBatches {
   int micro_batch_ = 0, chunks_ = 0;
   bool grouped_ = false;
   uint64_t seed_ = 0;
+  int64_t steps_per_epoch_ = 0;
   std::vector<uint32_t> held_back_;  // ascending
   std::unique_ptr<data::SkipList> skipped_;
 

@@ -21,6 +21,7 @@ class SceneMix {
   // shares: of all scenes, those made for a kind; 1 at most in all (Check). The world must outlive this.
   SceneMix(const world::World& world, std::map<std::string, double> shares)
       : world_(world), shares_(std::move(shares)) {}
+  // `pages`: may they have a share of them, as in the tower's stage?
   static Status Check(const std::map<std::string, double>& shares, bool pages);
 
   // Training scene number `index`.

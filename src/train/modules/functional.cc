@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/check.h"
 #include "train/modules/fused.h"
 
 namespace mobilevlm::train {
@@ -101,6 +102,8 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
   auto [q, k, v] = SplitHeads(qkv, shape.batch, shape.heads, scale, rope ? rope->cos : torch::Tensor(),
                               rope ? rope->sin : torch::Tensor());
   if (shape.past != nullptr) {
+    MVLM_CHECK(shape.causal && shape.batch == 1 && !shape.mask.defined() && looks == nullptr,
+               "one causal sequence can be continued, nothing else");
     if (shape.past->keys.defined()) {
       k = torch::cat({shape.past->keys, k}, 1);
       v = torch::cat({shape.past->values, v}, 1);

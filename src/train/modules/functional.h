@@ -12,13 +12,14 @@ inline constexpr double kInitStd = 0.02;
 // x * sigmoid(1.702 x), OpenAI's CLIP (transformers: QuickGELUActivation).
 torch::Tensor QuickGelu(const torch::Tensor& x);
 
-// softmax(q k^T / sqrt(head_dim)) v per head, written as batched matrix products.
-// qkv: [batch * tokens, 3 * heads * head_dim], queries first; result [batch * tokens, heads * head_dim].
-// `rope`, if given, turns queries and keys.
 // Keys and values of the tokens before, [heads, tokens, head_dim], turned already; undefined: there are none.
 struct KeyValues {
   torch::Tensor keys, values;
 };
+
+// softmax(q k^T / sqrt(head_dim)) v per head, written as batched matrix products.
+// qkv: [batch * tokens, 3 * heads * head_dim], queries first; result [batch * tokens, heads * head_dim].
+// `rope`, if given, turns queries and keys.
 struct AttentionShape {
   int64_t batch = 0;
   int64_t tokens = 0;

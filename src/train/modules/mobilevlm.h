@@ -49,8 +49,8 @@ class MobileVlmImpl : public torch::nn::Module {
   // The first step of Hidden: [batch * tokens, hidden]; of ids alone: [ids, hidden].
   torch::Tensor Embedded(const TokenBatch& text, const torch::Tensor& visual);
   torch::Tensor Embedded(const torch::Tensor& ids);
-  // The last rows of Hidden for one sequence, row by row or several at once: `rows` [rows, hidden] are embedded
-  // and follow those that `past`, empty at first, holds the keys and values of, block by block.
+  // The last rows of Hidden for one sequence, row by row or several at once: `rows` [rows, hidden] are
+  // embedded and follow those that `past`, empty at first, holds the keys and values of, block by block.
   torch::Tensor HiddenAfter(std::vector<KeyValues>& past, const torch::Tensor& rows);
   torch::Tensor Logits(const torch::Tensor& hidden);  // [rows, vocab]
 
@@ -69,6 +69,8 @@ class MobileVlmImpl : public torch::nn::Module {
   // ("model.layers.0...q_proj").
   std::vector<std::pair<std::string, Projection>> projections() const;
   const MobileVlmConfig& config() const { return config_; }
+  // Of the longest sequence.
+  int positions() const { return config_.positions > 0 ? config_.positions : config_.llm.context; }
 
  private:
   torch::Tensor RunBlock(LlamaBlockImpl& block, const torch::Tensor& x, const Sequences& sequences,

@@ -58,8 +58,8 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   const int background = classes_.background();
   const torch::Tensor foreground = batch.cover.ne(background);
 
-  const torch::Tensor cover =
-      CrossEntropy(out.cover, batch.cover, ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight));
+  const torch::Tensor cover = CrossEntropy(
+      out.cover, batch.cover, ClassWeights(classes_.count(), background, 1.0f, kForegroundWeight));
   const torch::Tensor colour =
       CrossEntropy(out.colour, batch.colour,
                    ClassWeights(classes_.colours + 1, classes_.no_colour(), 1.0f, kForegroundWeight));

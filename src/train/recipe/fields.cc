@@ -15,7 +15,7 @@ const std::vector<std::string> kKinds{"finetune", "mini-tower", "mini-language",
 const std::vector<std::string> kProjectors{"", "ldpnetv2", "ldpnet", "mlp2x_gelu"};
 const std::vector<std::string> kMiniProjectors{"ldpnetv2", "ldpnet", "mlp2x_gelu", "linear",
                                                "ldpnetv2_no_peg"};
-const std::vector<std::string> kParts{"tower", "projector", "language"};
+const std::vector<std::string> kParts{"projector", "language"};
 const std::vector<std::string> kWeights{"float32", "bfloat16"};
 const std::vector<std::string> kFrozen{"float32", "bfloat16", "q8_0"};
 const std::vector<std::string> kProducts{"float32", "bfloat16", "auto"};

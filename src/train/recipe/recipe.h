@@ -23,7 +23,7 @@ struct Recipe {
     std::string vision;     // CLIP directory; empty: the tower is in `start`
     std::string projector;  // type of a fresh one: ldpnetv2, ldpnet, mlp2x_gelu; empty: the one in `start`
     std::string projector_weights;    // file with a trained one, such as mm_projector.bin; empty: none
-    std::vector<std::string> train;   // parts that move: tower, projector, language
+    std::vector<std::string> train;   // parts that move: projector, language
     std::string weights = "float32";  // of what is trained: float32, bfloat16 (with a float32 master copy)
     std::string frozen_weights = "float32";  // matrices of a frozen decoder: float32, bfloat16, q8_0
     std::string products = "float32";  // matrix products: float32, bfloat16, auto (bfloat16 where native)

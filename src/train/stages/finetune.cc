@@ -1,9 +1,9 @@
 #include "train/stages/finetune.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 
+#include "base/atomic_file.h"
 #include "base/random.h"
 #include "image/png_write.h"
 #include "train/adapter.h"
@@ -67,17 +67,9 @@ class FinetuneRun {
   }
 
   Result<LoopEnd> Run(StopSignal& stop) {
-    const MobileVlmConfig& sizes = start_.model->config();
-    const int longest = sizes.positions > 0 ? sizes.positions : sizes.llm.context;
-    const auto open = [&] { return AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest); };
-    if (!parallel_.processes().alone()) {  // one indexes the files, the others find the index
-      const auto index = [&]() -> Status {
-        MVLM_TRY(open());
-        return {};
-      };
-      MVLM_TRY(parallel_.processes().OncePerMachine(index));
-    }
-    MVLM_ASSIGN(AnnotatedBatches batches, open());
+    const int longest = start_.model->positions();
+    MVLM_ASSIGN(AnnotatedBatches batches,
+                AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest));
     batches_ = std::make_unique<AnnotatedBatches>(std::move(batches));
     MVLM_TRY(OpenFeatures());
     if (recipe_.schedule.steps == 0) {
@@ -96,8 +88,14 @@ class FinetuneRun {
     if (recipe_.run.samples > 0) stage.predict = [this] { return Predict(); };
     stage.take_tokens = [this] { return std::exchange(tokens_, 0); };
     stage.take_waited = [this] { return steps_->TakeWaitedSeconds(); };
-    MVLM_ASSIGN(const LoopEnd end, RunLoop(stage, {run_directory_, recipe_, peak_gflops_}, stop));
-    MVLM_TRY(ReportSkipped());
+    Result<LoopEnd> end = LoopEnd::kStopped;
+    try {
+      end = RunLoop(stage, {run_directory_, recipe_, peak_gflops_}, stop);
+    } catch (...) {  // too many samples cannot be used, for one
+      ReportLeftOut();
+      throw;
+    }
+    ReportLeftOut();
     return end;
   }
 
@@ -180,13 +178,18 @@ class FinetuneRun {
     return predictions;
   }
 
-  Status ReportSkipped() const {
-    const data::SkipList& skipped = batches_->skipped();
-    if (skipped.skipped() == 0) return {};
-    const std::string path = run_directory_ + "/" + recipe_.stage + "/skipped.txt";
-    fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, skipped.skipped(),
+  // Each process lists what it met itself. A list that cannot be written ends no training.
+  void ReportLeftOut() const {
+    const int rank = parallel_.processes().rank();
+    const std::string name = rank == 0 ? "skipped.txt" : fmt::format("skipped-{}.txt", rank);
+    const std::string path = run_directory_ + "/" + recipe_.stage + "/" + name;
+    const auto lines = batches_->LeftOut();
+    if (!lines) return fmt::print(stderr, "{}\n", lines.error().message);
+    if (lines->empty()) return;
+    const Status written = WriteFileAtomically(path, fmt::format("{}\n", fmt::join(*lines, "\n")));
+    if (!written) return fmt::print(stderr, "{}\n", written.error().message);
+    fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, lines->size(),
                path);
-    return skipped.Write(path);
   }
 
   Recipe recipe_;
@@ -208,9 +211,13 @@ class FinetuneRun {
 
 Result<LoopEnd> Finetune(const Recipe& recipe, const std::string& run_directory,
                          const ParallelOptions& parallel, StopSignal& stop) {
-  for (const std::string& path : recipe.data.annotations) {  // before minutes go into loading weights
-    if (!std::filesystem::exists(path)) return Fail("{}: cannot open: no such file", path);
-  }
+  // Bad annotations are told before minutes go into loading weights; one process indexes, the others find
+  // that.
+  const auto index = [&]() -> Status {
+    MVLM_TRY(OpenDataset(recipe.data));
+    return {};
+  };
+  MVLM_TRY(parallel.processes->OncePerMachine(index));
   MVLM_ASSIGN(StartModel start, LoadStartModel(recipe));
   MVLM_ASSIGN(Tokenizer tokenizer, MakeTokenizer(start.tokenizer_model, recipe.model.start));
   FinetuneRun run(recipe, run_directory, std::move(start), std::move(tokenizer), parallel);

@@ -15,20 +15,23 @@ std::string Text(const Tokenizer& tokenizer, const std::vector<int>& ids) {
 
 }  // namespace
 
-std::vector<int> ContinueGreedily(MobileVlmImpl& model, TokenSample prompt, const torch::Tensor& features,
-                                  int most, int eos) {
+std::vector<int> ContinueGreedily(MobileVlmImpl& model, const TokenSample& prompt,
+                                  const torch::Tensor& features, int most, int eos) {
   const torch::NoGradGuard no_gradients;
   const int visual = model.config().projector ? model.config().projector->tokens() : 0;
   MicroBatch batch;
   batch.text = Collate(std::vector{prompt}, visual);
   batch.features = features;
   const auto given = static_cast<int64_t>(prompt.ids.size());  // what follows is padding
+  // The last id of an answer is never read.
+  most = std::min(most, model.positions() - static_cast<int>(given) + 1);
   torch::Tensor rows = model.Embedded(batch.text, model.Visual(batch)).slice(0, 0, given);
   std::vector<KeyValues> past;
   std::vector<int> answer;
   while (static_cast<int>(answer.size()) < most) {
     const torch::Tensor hidden = model.HiddenAfter(past, rows);
-    const int id = static_cast<int>(model.Logits(hidden.slice(0, hidden.size(0) - 1)).argmax(1).item<int64_t>());
+    const torch::Tensor logits = model.Logits(hidden.slice(0, hidden.size(0) - 1));
+    const int id = static_cast<int>(logits.argmax(1).item<int64_t>());
     if (id == eos) break;
     answer.push_back(id);
     rows = model.Embedded(torch::tensor({id}, torch::kInt64));
@@ -43,6 +46,8 @@ PromptAndAnswer CutBeforeAnswer(const TokenSample& sample, int eos) {
   cut.prompt.ids.resize(begin);
   cut.prompt.supervised.resize(begin);
   cut.prompt.rounds.clear();
+  cut.prompt.looks.clear();
+  std::erase_if(cut.prompt.image_starts, [&](int start) { return static_cast<size_t>(start) >= begin; });
   for (size_t i = begin; i < sample.ids.size() && sample.supervised[i] != 0 && sample.ids[i] != eos; ++i) {
     cut.answer.push_back(sample.ids[i]);
   }
@@ -51,10 +56,12 @@ PromptAndAnswer CutBeforeAnswer(const TokenSample& sample, int eos) {
 
 Answered AnswerSample(MobileVlmImpl& model, const Tokenizer& tokenizer, const TokenSample& sample,
                       const torch::Tensor& features) {
-  PromptAndAnswer cut = CutBeforeAnswer(sample, tokenizer.eos());
+  const PromptAndAnswer cut = CutBeforeAnswer(sample, tokenizer.eos());
   const int most = std::clamp(static_cast<int>(cut.answer.size()) + kShortest, kShortest, kLongest);
-  const std::vector<int> found =
-      ContinueGreedily(model, std::move(cut.prompt), features, most, tokenizer.eos());
+  // Pictures of later turns are not shown yet.
+  const auto shown = static_cast<int64_t>(cut.prompt.image_starts.size());
+  const torch::Tensor seen = shown > 0 ? features.slice(0, 0, shown) : torch::Tensor();
+  const std::vector<int> found = ContinueGreedily(model, cut.prompt, seen, most, tokenizer.eos());
   return {Text(tokenizer, cut.answer), Text(tokenizer, found)};
 }
 

@@ -1,0 +1,296 @@
+// Runs of the stages that read annotation files, on the nano model: resume, where the weights come from,
+// samples that cannot be used, and what is shown between steps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/read_file.h"
+#include "schema/tensors.h"
+#include "train/adapter.h"
+#include "train/checkpoint.h"
+#include "train/recipe/read_recipe.h"
+#include "train/run.h"
+#include "train/runlog/run_log.h"
+#include "train/stages/predict.h"
+#include "train/start_model.h"
+#include "train/test_support.h"
+
+namespace mobilevlm::train {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const std::string kFixtures = MOBILEVLM_SOURCE_DIR "/tests/golden";
+const std::string kNanoModel = kFixtures + "/nano-ldpv2/hf";
+
+nlohmann::json Says(const std::string& from, const std::string& value) {
+  return {{"from", from}, {"value", value}};
+}
+
+nlohmann::json Asked(int number, const std::string& image, const std::string& question) {
+  nlohmann::json sample{
+      {"id", fmt::format("s{}", number)},
+      {"conversations", {Says("human", question), Says("gpt", fmt::format("Number {}.", number))}}};
+  if (!image.empty()) sample["image"] = image;
+  return sample;
+}
+
+// A directory of annotations and a run.
+class Finetuning : public testing::Test {
+ protected:
+  std::string At(const std::string& name) const { return directory_.path() + "/" + name; }
+
+  void Write(const nlohmann::json& samples) const { std::ofstream(At("a.json")) << samples.dump(); }
+  // Pictures and text alone.
+  static nlohmann::json Mixed(int count) {
+    nlohmann::json samples = nlohmann::json::array();
+    for (int i = 0; i < count; ++i) {
+      samples.push_back(i % 4 == 3 ? Asked(i, "", "Say a number.")
+                                   : Asked(i, "image_336.png", "<image>\nWhich number?"));
+    }
+    return samples;
+  }
+
+  // A stage from the nano model, or another start.
+  Recipe Stage(const std::string& name, std::vector<std::string> overrides) const {
+    overrides.insert(overrides.begin(),
+                     {"model.start=" + kNanoModel, "model.products=float32",
+                      "data.annotations=" + At("a.json"), "data.images=" + kFixtures, "schedule.batch=4",
+                      "schedule.micro_batch=2", "optimizer.learning_rate=1e-3", "run.log_every=1",
+                      "run.validation_samples=2", "run.samples=1", "run.threads=1"});
+    auto recipe = ReadRecipe(fmt::format("{}/configs/{}.toml", MOBILEVLM_SOURCE_DIR, name), overrides);
+    MVLM_CHECK(recipe.has_value(), "{}", recipe.error().message);
+    return std::move(*recipe);
+  }
+
+  std::string RunError(const Recipe& recipe, const std::string& run) const {
+    const Status status = RunRecipe(recipe, At(run), {});
+    return status ? "" : status.error().message;
+  }
+
+  std::vector<double> Losses(const std::string& run, const std::string& stage) const {
+    const auto log = ReadLog(At(run) + "/" + stage + "/log.jsonl");
+    MVLM_CHECK(log.has_value(), "{}", log.error().message);
+    std::vector<double> losses;
+    for (const nlohmann::json& line : *log) losses.push_back(line["loss"].get<double>());
+    return losses;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+struct Kept {
+  std::string name, stage;
+  std::vector<std::string> overrides;
+};
+class FinetuneResume : public Finetuning, public testing::WithParamInterface<Kept> {};
+
+// Adapter and dropout masks, narrow weights and their master copy, the order of a second and third epoch.
+TEST_P(FinetuneResume, ContinuesToTheBit) {
+  const Kept& kept = GetParam();
+  Write(Mixed(14));  // two held back, three steps an epoch
+  std::vector<std::string> overrides = kept.overrides;
+  overrides.push_back("schedule.steps=7");
+  const Recipe recipe = Stage(kept.stage, overrides);
+  ASSERT_EQ(RunError(recipe, "whole"), "");
+  {
+    const StopSignal blocks;  // the signal waits until the run asks for it, after its first step
+    std::raise(SIGTERM);
+    ASSERT_EQ(RunError(recipe, "parts"), "");
+  }
+  ASSERT_EQ(Losses("parts", kept.stage).size(), 1u);
+  ASSERT_EQ(RunError(recipe, "parts"), "");
+  const std::vector<double> whole = Losses("whole", kept.stage), parts = Losses("parts", kept.stage);
+  ASSERT_EQ(whole.size(), 7u);
+  EXPECT_EQ(whole, parts);
+  EXPECT_LT(whole.back(), whole.front());
+}
+
+INSTANTIATE_TEST_SUITE_P(Stages, FinetuneResume,
+                         testing::Values(Kept{"lora", "lora", {"lora.rank=4", "lora.alpha=8"}},
+                                         Kept{"lora_on_q8_0",
+                                              "lora",
+                                              {"lora.rank=4", "lora.alpha=8", "model.frozen_weights=q8_0"}},
+                                         Kept{"bfloat16", "multitask", {"model.weights=bfloat16"}}),
+                         [](const auto& test) { return test.param.name; });
+
+// The nano model taken apart: a LLaMA and a CLIP directory and a projector's file, as pretrain and
+// v1-finetune want them.
+class FromParts : public Finetuning {
+ protected:
+  FromParts() {
+    nano_ = Load(Stage("multitask", {"model.weights=float32"}));
+    NamedTensors llama, clip, projector;
+    for (const auto& item : nano_->named_parameters()) {
+      const std::string& name = item.key();
+      if (name.starts_with(kHfVisionPrefix)) {
+        clip["vision_model." + name.substr(kHfVisionPrefix.size())] = item.value();
+      } else if (name.starts_with(kHfProjectorPrefix)) {
+        projector[name] = item.value();
+      } else {
+        llama[name] = item.value();
+      }
+    }
+    for (const char* name : {"llama", "clip"}) fs::create_directory(At(name));
+    fs::copy(kNanoModel + "/tokenizer.model", At("llama"));
+    auto text = ReadFile(kNanoModel + "/config.json", 1 << 20);
+    MVLM_CHECK(text.has_value(), "{}", text.error().message);
+    const nlohmann::json whole = nlohmann::json::parse(*text);
+    nlohmann::json config = whole, vision = whole["vision_config"];
+    vision["model_type"] = "clip_vision_model";
+    config["model_type"] = "llama";
+    for (const auto& item : whole.items()) {
+      if (item.key().starts_with("mm_") || item.key() == "vision_config") config.erase(item.key());
+    }
+    std::ofstream(At("llama/config.json")) << config;
+    std::ofstream(At("clip/config.json")) << vision;
+    for (const auto& [path, tensors] : {std::pair{At("llama/model.safetensors"), llama},
+                                        {At("clip/model.safetensors"), clip},
+                                        {At("mm_projector.safetensors"), projector}}) {
+      const Status written = WriteTensors(path, tensors);
+      MVLM_CHECK(written.has_value(), "{}", written.error().message);
+    }
+  }
+
+  static MobileVlm Load(const Recipe& recipe) {
+    auto start = LoadStartModel(recipe);
+    MVLM_CHECK(start.has_value(), "{}", start.error().message);
+    return start->model;
+  }
+
+  // The names of the parameters that are not the nano model's.
+  std::vector<std::string> Others(const Recipe& recipe) const {
+    std::vector<std::string> others;
+    const MobileVlm model = Load(recipe);
+    const auto wanted = nano_->named_parameters();
+    EXPECT_EQ(model->named_parameters().size(), wanted.size());
+    for (const auto& item : model->named_parameters()) {
+      if (!torch::equal(item.value(), wanted[item.key()])) others.push_back(item.key());
+    }
+    return others;
+  }
+
+  MobileVlm nano_{nullptr};
+};
+
+TEST_F(FromParts, TowerAndDecoderAreTheirsAndTheProjectorIsFreshOrGiven) {
+  const std::vector<std::string> parts{"model.start=" + At("llama"), "model.vision=" + At("clip"),
+                                       "model.projector=ldpnetv2", "model.weights=float32"};
+  const std::vector<std::string> fresh = Others(Stage("pretrain", parts));
+  EXPECT_FALSE(fresh.empty());
+  EXPECT_THAT(fresh, testing::Each(testing::StartsWith(std::string(kHfProjectorPrefix))));
+  std::vector<std::string> given = parts;
+  given.push_back("model.projector_weights=" + At("mm_projector.safetensors"));
+  EXPECT_THAT(Others(Stage("v1-finetune", given)), testing::IsEmpty());
+}
+
+// The projector that stage 1 of V1 saves is what its stage 2 begins with.
+TEST_F(FromParts, TheFirstStagesResultStartsTheSecond) {
+  Write(Mixed(8));
+  const std::vector<std::string> parts{"model.start=" + At("llama"), "model.vision=" + At("clip"),
+                                       "model.projector=ldpnetv2", "model.weights=float32",
+                                       "schedule.steps=2"};
+  ASSERT_EQ(RunError(Stage("v1-pretrain", parts), "run"), "");
+  const std::string projector = At("run/v1-pretrain/latest/mm_projector.safetensors");
+  std::vector<std::string> second = parts;
+  second.push_back("model.projector_weights=" + projector);
+  const Recipe recipe = Stage("v1-finetune", second);
+  const auto saved = ReadTensors(projector);
+  ASSERT_TRUE(saved.has_value()) << saved.error().message;
+  const auto loaded = Load(recipe)->named_parameters();
+  ASSERT_FALSE(saved->tensors.empty());
+  for (const auto& [name, tensor] : saved->tensors) EXPECT_TRUE(torch::equal(tensor, loaded[name])) << name;
+  EXPECT_EQ(RunError(recipe, "run"), "");
+}
+
+TEST_F(FromParts, TextAloneTrainsALlama) {
+  nlohmann::json samples = nlohmann::json::array();
+  for (int i = 0; i < 10; ++i) samples.push_back(Asked(i, "", "Say a number."));
+  Write(samples);
+  const Recipe recipe = Stage("mobilellama-sft", {"model.start=" + At("llama"), "schedule.steps=6"});
+  ASSERT_EQ(RunError(recipe, "run"), "");
+  const std::vector<double> losses = Losses("run", "mobilellama-sft");
+  EXPECT_LT(losses.back(), losses.front());
+  // What it saved is a LLaMA again.
+  const auto again = LoadStartModel(
+      Stage("mobilellama-sft", {"model.start=" + At("run/mobilellama-sft/latest"), "schedule.steps=1"}));
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_FALSE(again->config.multimodal);
+}
+
+class LeftOut : public Finetuning {
+ protected:
+  // Twenty samples, of which one has no answer and one no picture.
+  void WriteFaulty() const {
+    nlohmann::json samples = Mixed(20);
+    samples[4]["conversations"].erase(1);
+    samples[8]["image"] = "nowhere.png";
+    Write(samples);
+  }
+  std::string Listed() const {
+    const auto text = ReadFile(At("run/lora/skipped.txt"), 1 << 20);
+    return text ? std::string(*text) : "";
+  }
+};
+
+TEST_F(LeftOut, SamplesAreReplacedAndListed) {
+  WriteFaulty();
+  ASSERT_EQ(RunError(Stage("lora", {"lora.rank=4", "data.missing_limit=0.2", "schedule.epochs=1"}), "run"),
+            "");
+  const std::string listed = Listed();
+  EXPECT_EQ(std::count(listed.begin(), listed.end(), '\n'), 2) << listed;
+  EXPECT_THAT(listed, HasSubstr("a.json: sample 5 (id s4): "));
+  EXPECT_THAT(listed, HasSubstr("a.json: sample 9 (id s8): "));
+  EXPECT_THAT(listed, HasSubstr("nowhere.png"));
+}
+
+TEST_F(LeftOut, TooManyEndTheTrainingAndAreListed) {
+  nlohmann::json samples = Mixed(20);
+  samples[8]["image"] = samples[9]["image"] = "nowhere.png";
+  Write(samples);
+  const std::string error =
+      RunError(Stage("lora", {"lora.rank=4", "data.missing_limit=0.05", "schedule.epochs=1"}), "run");
+  EXPECT_THAT(error, HasSubstr("2 of 20 samples cannot be used, more than 5 %"));
+  EXPECT_THAT(Listed(), HasSubstr("(id s8)"));
+}
+
+TEST_F(LeftOut, DefectsAboveTheLimitAreToldBeforeWeightsAreLoaded) {
+  WriteFaulty();
+  const Recipe recipe =
+      Stage("lora", {"model.start=" + At("nothing"), "lora.rank=4", "data.missing_limit=0"});
+  EXPECT_THAT(RunError(recipe, "run"), HasSubstr("a.json: sample 5 (id s4): "));
+}
+
+// A held-back sample whose second turn shows the first picture.
+TEST_F(Finetuning, PicturesOfLaterTurnsAreNotShownToTheFirst) {
+  nlohmann::json samples = nlohmann::json::array();
+  for (int i = 0; i < 10; ++i) {
+    samples.push_back(Asked(i, "", "What do you see?"));
+    samples.back()["image"] = {"image_336.png", "image_336.png"};
+    samples.back()["conversations"][0]["value"] = "<image>\nWhat do you see?";
+    samples.back()["conversations"].push_back(Says("human", "<image>\nAnd here?"));
+    samples.back()["conversations"].push_back(Says("gpt", "The same."));
+  }
+  Write(samples);
+  const Recipe recipe = Stage("lora", {"lora.rank=4", "schedule.steps=1"});
+  EXPECT_EQ(RunError(recipe, "run"), "");
+}
+
+TEST_F(Finetuning, AnAnswerEndsWhereTheModelHasNoMoreRoom) {
+  auto start = LoadStartModel(Stage("lora", {"lora.rank=4"}));
+  ASSERT_TRUE(start.has_value()) << start.error().message;
+  MobileVlm model = start->model;
+  constexpr int kNoEnd = -1;
+  TokenSample prompt;
+  prompt.ids.assign(static_cast<size_t>(model->positions()) - 2, 7);
+  prompt.supervised.assign(prompt.ids.size(), 0);
+  EXPECT_EQ(ContinueGreedily(*model, prompt, {}, 8, kNoEnd).size(), 3u);
+}
+
+}  // namespace
+}  // namespace mobilevlm::train
