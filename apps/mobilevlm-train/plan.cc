@@ -85,6 +85,7 @@ nlohmann::json ToJson(const costs::JobPlan& plan) {
           {"gradient_bytes", plan.memory.gradients},
           {"optimizer_bytes", plan.memory.optimizer},
           {"activation_bytes", plan.memory.activations},
+          {"exchange_bytes", plan.memory.exchange},
           {"traffic_bytes", plan.traffic},
           {"fits", plan.fits},
           {"samples_per_process", plan.samples_per_process},

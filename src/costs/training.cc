@@ -67,6 +67,7 @@ ProcessMemory CountProcessMemory(const TrainedModel& model, const TrainingSample
   memory.weights = parameters.trained() * precision.weight_bytes * share(3);
   memory.gradients = parameters.trained() * precision.gradient_bytes * share(2);
   memory.optimizer = parameters.trained() * precision.optimizer_bytes * share(1);
+  if (zero_stage >= 1 && processes > 1) memory.exchange = 2 * kExchangeBucketBytes;
   memory.tower = sample.cached_features ? 0 : parameters.vision * precision.weight_bytes;
 
   const LlmConfig& llm = model.llm;

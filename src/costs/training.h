@@ -47,6 +47,9 @@ double ProjectorForward(const ProjectorConfig& projector, double pictures);
 double ProjectorFirstProduct(const ProjectorConfig& projector, double pictures);
 double TowerForward(const VisionConfig& vision, double pictures);
 
+// What processes send each other at a time (PyTorch's DistributedDataParallel has the same).
+inline constexpr double kExchangeBucketBytes = 25 << 20;
+
 // ZeRO stages (Rajbhandari et al., 2020): what is divided among the processes.
 //   0 nothing   1 optimizer state   2 and gradients   3 and weights
 struct Precision {
@@ -57,7 +60,8 @@ struct Precision {
 };
 struct ProcessMemory {
   double weights = 0, gradients = 0, optimizer = 0, activations = 0, tower = 0;
-  double total() const { return weights + gradients + optimizer + activations + tower; }
+  double exchange = 0;  // of sharded processes: two buckets that are under way
+  double total() const { return weights + gradients + optimizer + activations + tower + exchange; }
 };
 // `samples` per process in one forward pass, `processes` in the job.
 ProcessMemory CountProcessMemory(const TrainedModel& model, const TrainingSample& sample, double samples,

@@ -56,6 +56,9 @@ TEST(CountProcessMemory, ShardsWhatItsStageSays) {
   EXPECT_DOUBLE_EQ(memory(8, 2).gradients, 2 * n / 8);
   EXPECT_DOUBLE_EQ(memory(8, 2).weights, 2 * n);
   EXPECT_DOUBLE_EQ(memory(8, 3).weights, 2 * n / 8);
+  EXPECT_EQ(memory(1, 1).exchange, 0);
+  EXPECT_EQ(memory(8, 0).exchange, 0);
+  EXPECT_EQ(memory(8, 1).exchange, 2 * kExchangeBucketBytes);
   EXPECT_GT(memory(8, 3).activations, 0);
   EXPECT_EQ(memory(1, 1).activations, memory(8, 3).activations);
 }

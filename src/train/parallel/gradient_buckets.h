@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "costs/training.h"
 #include "train/parallel/bucket_layout.h"
 #include "train/parallel/options.h"
 #include "train/parallel/process_group.h"
@@ -32,7 +33,7 @@ namespace mobilevlm::train {
 
 class GradientBuckets {
  public:
-  static constexpr int64_t kBucketBytes = 25 << 20;  // PyTorch's DistributedDataParallel has the same
+  static constexpr int64_t kBucketBytes = static_cast<int64_t>(costs::kExchangeBucketBytes);
 
   // The parameters of the groups, float32 or bfloat16, contiguous; sums are float32. `processes` outlives
   // this.
