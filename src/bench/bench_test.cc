@@ -126,6 +126,29 @@ TEST(SamplePictureTest, SurvivesItsJpeg) {
   EXPECT_LT(difference / static_cast<double>(picture.rgb.size()), 8);
 }
 
+// The bytes that a decoded token reads are those of the cache that it reads.
+TEST(RunnerTest, BytesOfAPositionAreTheCaches) {
+  for (const char* size : {"mini", "1.7b", "3b"}) {  // heads of 64, 128 and 80
+    const LlmConfig llm = FindModelSize(size)->llm;
+    for (const DType type : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+      EXPECT_EQ(costs::KvBytesPerPosition(llm, type) * kKeyBlock, KvCache::Bytes(llm, type, kKeyBlock))
+          << size << " " << DTypeName(type);
+    }
+  }
+}
+
+// The flags of `mobilevlm run` and of the memory child, in every type of cache.
+TEST(RunnerTest, ChildrenLoadTheModelInTheSameWay) {
+  LoadOptions load{.text = "t.gguf", .mmproj = "m.gguf", .threads = 3, .context = 700};
+  for (const auto& [type, name] :
+       {std::pair(KvType::kF32, "f32"), std::pair(KvType::kF16, "f16"), std::pair(KvType::kQ8_0, "q8_0")}) {
+    load.kv = type;
+    EXPECT_EQ(ModelArguments(load),
+              (std::vector<std::string>{"-m", "t.gguf", "--mmproj", "m.gguf", "--threads", "3", "--ctx",
+                                        "700", "--kv", name}));
+  }
+}
+
 // The whole of it on a model that is small enough for a test.
 TEST(RunnerTest, MeasuresAMiniModel) {
   const TemporaryDirectory directory = TemporaryDirectory::Create().value();
