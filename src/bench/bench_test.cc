@@ -65,11 +65,24 @@ TEST(ReportTest, JsonHasThePromisedKeys) {
   EXPECT_EQ(json["decode_tok_s"], 20);
   EXPECT_EQ(json["first_token_s"], 1.5);
   EXPECT_EQ(json["peak_rss_bytes"], 1100000000);
+  EXPECT_EQ(json["stages"]["first_token"]["median_s"], 1.5);
   EXPECT_EQ(json["fractions"]["encode"], 0.5);
   EXPECT_EQ(json["fractions"]["prompt"], 0.8);
   EXPECT_EQ(json["fractions"]["decode"], 1.0);
   EXPECT_EQ(json["depths"].size(), 2u);
   EXPECT_EQ(json["stages"]["encode"]["most_s"], 4);
+}
+
+TEST(ReportTest, WhatWasNotMeasuredIsNotThere) {
+  Report r = RoundReport();
+  r.first_token.seconds.clear();
+  r.peak_rss_bytes = 0;
+  const auto json = nlohmann::json::parse(ToJson(r));
+  EXPECT_FALSE(json.contains("first_token_s") || json.contains("peak_rss_bytes"));
+  EXPECT_FALSE(json["stages"].contains("first_token"));
+  const std::string table = ToTable(r);
+  EXPECT_EQ(table.find("process to first token"), std::string::npos) << table;
+  EXPECT_EQ(table.find("peak resident memory"), std::string::npos) << table;
 }
 
 TEST(ReportTest, AFailedProbeIsSeenInTableAndJson) {
@@ -176,6 +189,8 @@ TEST(RunnerTest, MeasuresAMiniModel) {
        {report->encode_fraction(), report->prompt_fraction(), report->decode_fraction()}) {
     EXPECT_GT(fraction, 0);
   }
+  EXPECT_TRUE(report->first_token.seconds.empty());
+  EXPECT_EQ(report->peak_rss_bytes, 0u);
   const auto peak = MeasurePeakMemory(options.load);
   ASSERT_TRUE(peak) << peak.error().message;
   EXPECT_GT(*peak, report->file_bytes);
