@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/sanitizer.h"
 #include "bench/child_process.h"
 #include "bench/report.h"
 #include "bench/roofline.h"
@@ -200,6 +201,51 @@ TEST(RunnerTest, MeasuresAMiniModel) {
   EXPECT_NE(RunBench(options).error().message.find("the benchmark needs a context of 146 positions"),
             std::string::npos);
 }
+
+// Packed weights take the place of the mapped ones: a model needs about its files once, not twice. `layers`
+// make about 170 MB of the type, so that nothing else weighs much.
+struct LargeModel {
+  DType type;
+  int layers;
+};
+void PrintTo(const LargeModel& model, std::ostream* out) { *out << DTypeName(model.type); }
+class PeakMemoryDeathTest : public ::testing::TestWithParam<LargeModel> {};
+
+TEST_P(PeakMemoryDeathTest, IsThatOfTheFilesOnce) {
+  if (kAddressSanitizer) GTEST_SKIP() << "its shadow is memory, too";
+  const TemporaryDirectory directory = TemporaryDirectory::Create().value();
+  SynthOptions synth;
+  synth.size = FindModelSize("mini").value();
+  LlmConfig& llm = synth.size.llm;
+  llm.layers = GetParam().layers;
+  llm.hidden = 1024, llm.intermediate = 2816, llm.heads = 16, llm.kv_heads = 16;
+  synth.text_type = GetParam().type;
+  synth.out_dir = directory.path();
+  ASSERT_TRUE(SynthesizeModel(synth));
+  const LoadOptions load{.text = directory.path() + "/text.gguf",
+                         .mmproj = directory.path() + "/mmproj.gguf",
+                         .threads = 1,
+                         .context = 256};
+  const uint64_t files = std::filesystem::file_size(load.text) + std::filesystem::file_size(load.mmproj);
+  ASSERT_GT(files, 150u << 20);
+
+  // The program, its activations and the cache of 256 positions: 27 to 38 MB were seen.
+  constexpr uint64_t kBesides = 32u << 20;
+  const auto measure = [&] {
+    const auto peak = MeasurePeakMemory(load);
+    if (!peak) std::fprintf(stderr, "%s\n", peak.error().message.c_str());
+    std::fprintf(stderr, "%.1f MB of files, a peak of %.1f MB\n", static_cast<double>(files) / 1e6,
+                 static_cast<double>(peak.value_or(0)) / 1e6);
+    std::_Exit(peak && *peak >= files && *peak <= files + files * 3 / 20 + kBesides ? 0 : 1);
+  };
+  // A process of its own: this one may have been larger before.
+  EXPECT_EXIT(measure(), ::testing::ExitedWithCode(0), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, PeakMemoryDeathTest,
+                         ::testing::Values(LargeModel{DType::kQ8_0, 12}, LargeModel{DType::kQ4_0, 23},
+                                           LargeModel{DType::kF16, 7}),
+                         [](const auto& test) { return std::string(DTypeName(test.param.type)); });
 
 }  // namespace
 }  // namespace mobilevlm::bench
