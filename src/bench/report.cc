@@ -7,8 +7,6 @@ namespace {
 
 constexpr double kGiga = 1e9;
 
-bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
-
 double PerSecond(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 double Fraction(double reached, double ceiling) { return ceiling > 0 ? reached / ceiling : 0; }
