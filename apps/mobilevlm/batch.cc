@@ -20,21 +20,23 @@ using nlohmann::ordered_json;
 // One short word for everything that shapes an answer besides the item itself.
 std::string RunFingerprint(const LoadOptions& load, const PromptFlags& prompt,
                            const GenerateOptions& generate) {
-  const ordered_json settings{ToHex(FileFingerprint(load.text)),
-                              ToHex(FileFingerprint(load.mmproj)),
-                              static_cast<int>(load.kv),
-                              load.context,
-                              static_cast<int>(prompt.session.chat_template),
-                              prompt.session.system,
-                              static_cast<int>(prompt.fit),
-                              generate.max_tokens,
-                              generate.temperature,
-                              generate.top_k,
-                              generate.top_p,
-                              generate.min_p,
-                              generate.repetition_penalty,
-                              generate.seed,
-                              generate.stop};
+  ordered_json settings{ToHex(FileFingerprint(load.text)),
+                        ToHex(FileFingerprint(load.mmproj)),
+                        static_cast<int>(load.kv),
+                        load.context,
+                        static_cast<int>(prompt.session.chat_template),
+                        prompt.session.system,
+                        static_cast<int>(prompt.fit),
+                        generate.max_tokens,
+                        generate.temperature,
+                        generate.top_k,
+                        generate.top_p,
+                        generate.min_p,
+                        generate.repetition_penalty,
+                        generate.seed,
+                        generate.stop};
+  // Only if there is one: the answers of earlier versions, which did not know it, can still be continued.
+  if (!generate.json_schema.empty()) settings.push_back(generate.json_schema);
   const std::string text = settings.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   return ToHex(HashBytes(text.data(), text.size())).substr(0, 16);
 }

@@ -97,12 +97,16 @@ void AddBenchCommand(CLI::App& app, Status& status) {
   command->add_option("--size", flags->size,
                       "Instead of -m and --mmproj: random weights of 1.7b, 3b, 7b or mini, made in temporary "
                       "files that are removed");
-  command->add_option("--quant", flags->quant, "Type of the text model that --size makes")
+  command
+      ->add_option("--quant", flags->quant,
+                   "Matrices of the text model that --size makes: " + SynthTypeNames())
       ->capture_default_str();
-  command->add_option("--vision-type", flags->vision_type, "Type of the mmproj that --size makes")
+  command
+      ->add_option("--vision-type", flags->vision_type,
+                   "Matrices of the mmproj that --size makes: the same types")
       ->capture_default_str();
   command->add_option("--repeats", latency.repeats, "How often each step is measured")
-      ->check(CLI::Range(1, 1000))
+      ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command
       ->add_option("--depths", latency.depths,

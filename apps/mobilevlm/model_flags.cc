@@ -47,8 +47,10 @@ void AddModelFlags(CLI::App& command, LoadOptions& load) {
       ->check(WholeNumber(0))
       ->capture_default_str();
   AddChoice<KvType>(command, "--kv", load.kv,
-                    {{"f32", KvType::kF32}, {"f16", KvType::kF16}, {"q8_0", KvType::kQ8_0}}, "f32|f16|q8_0",
-                    "Type of the key-value cache (default f16)");
+                    {{KvTypeName(KvType::kF32), KvType::kF32},
+                     {KvTypeName(KvType::kF16), KvType::kF16},
+                     {KvTypeName(KvType::kQ8_0), KvType::kQ8_0}},
+                    "f32|f16|q8_0", "Type of the key-value cache (default f16)");
 }
 
 void AddGenerateFlags(CLI::App& command, GenerateOptions& generate) {

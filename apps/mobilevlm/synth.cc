@@ -97,19 +97,19 @@ void AddSynthCommand(CLI::App& app, Status& status) {
   command->add_option("--layout", flags->layout, "gguf, hf-bin or hf-safetensors")->capture_default_str();
   command
       ->add_option("--shards", flags->options.shards, "Files that the weights of an hf layout are cut into")
-      ->check(CLI::Range(1, 2))
+      ->check(WholeNumber(1, 2))
       ->capture_default_str();
   command->add_option("--projector", flags->projector, "ldpv2 (V2), ldp (V1) or mlp (LLaVA-1.5)")
       ->capture_default_str();
   command->add_option("--type", flags->type,
-                      "Matrices of the text model: f32, f16, bf16, q8_0 or q4_0 (default: q4_0); hf layouts: "
-                      "f32, f16 or bf16, of all tensors (default: bf16)");
+                      "Matrices of the text model: " + SynthTypeNames() +
+                          " (default: q4_0); hf layouts: f32, f16 or bf16, of all tensors (default: bf16)");
   command->add_option("--vision-type", flags->vision_type,
                       "Matrices of the mmproj: the same types (default: q8_0)");
   command->add_option("--seed", flags->options.seed, "The same seed gives the same bytes")
       ->capture_default_str();
   command->add_option("--threads", flags->options.threads, "Threads (0: one per CPU)")
-      ->check(CLI::Range(0, 1024))
+      ->check(WholeNumber(0, 1024))
       ->capture_default_str();
   CLI::Option* text = command->add_flag("--only-text", flags->only_text, "Write text.gguf alone");
   command->add_flag("--only-vision", flags->only_vision, "Write mmproj.gguf alone")->excludes(text);

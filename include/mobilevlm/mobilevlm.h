@@ -32,6 +32,7 @@ namespace mobilevlm {
 const char* Version();  // "0.1.0"
 
 enum class KvType { kF32, kF16, kQ8_0 };
+const char* KvTypeName(KvType type);        // "f32", "f16", "q8_0", as --kv takes them
 enum class PromptTemplate { kV1, kPlain };  // v1: all released models; plain: `<image>` + text, stage 1
 enum class ImageFit {
   kPad,   // pad to a square, then resize: how all released models see pictures

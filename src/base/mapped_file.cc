@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/divide_up.h"
+
 namespace mobilevlm {
 
 Result<MappedFile> MappedFile::Open(const std::string& path) {
@@ -52,7 +54,7 @@ MappedFile::~MappedFile() {
 
 void MappedFile::Release(std::span<const std::byte> part) const {
   const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  const uintptr_t begin = RoundUp(reinterpret_cast<uintptr_t>(part.data()), page);
   const uintptr_t end = (reinterpret_cast<uintptr_t>(part.data()) + part.size()) / page * page;
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }

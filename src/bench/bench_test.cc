@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/sanitizer.h"
 #include "bench/child_process.h"
 #include "bench/report.h"
 #include "bench/roofline.h"
@@ -65,11 +66,24 @@ TEST(ReportTest, JsonHasThePromisedKeys) {
   EXPECT_EQ(json["decode_tok_s"], 20);
   EXPECT_EQ(json["first_token_s"], 1.5);
   EXPECT_EQ(json["peak_rss_bytes"], 1100000000);
+  EXPECT_EQ(json["stages"]["first_token"]["median_s"], 1.5);
   EXPECT_EQ(json["fractions"]["encode"], 0.5);
   EXPECT_EQ(json["fractions"]["prompt"], 0.8);
   EXPECT_EQ(json["fractions"]["decode"], 1.0);
   EXPECT_EQ(json["depths"].size(), 2u);
   EXPECT_EQ(json["stages"]["encode"]["most_s"], 4);
+}
+
+TEST(ReportTest, WhatWasNotMeasuredIsNotThere) {
+  Report r = RoundReport();
+  r.first_token.seconds.clear();
+  r.peak_rss_bytes = 0;
+  const auto json = nlohmann::json::parse(ToJson(r));
+  EXPECT_FALSE(json.contains("first_token_s") || json.contains("peak_rss_bytes"));
+  EXPECT_FALSE(json["stages"].contains("first_token"));
+  const std::string table = ToTable(r);
+  EXPECT_EQ(table.find("process to first token"), std::string::npos) << table;
+  EXPECT_EQ(table.find("peak resident memory"), std::string::npos) << table;
 }
 
 TEST(ReportTest, AFailedProbeIsSeenInTableAndJson) {
@@ -126,6 +140,29 @@ TEST(SamplePictureTest, SurvivesItsJpeg) {
   EXPECT_LT(difference / static_cast<double>(picture.rgb.size()), 8);
 }
 
+// The bytes that a decoded token reads are those of the cache that it reads.
+TEST(RunnerTest, BytesOfAPositionAreTheCaches) {
+  for (const char* size : {"mini", "1.7b", "3b"}) {  // heads of 64, 128 and 80
+    const LlmConfig llm = FindModelSize(size)->llm;
+    for (const DType type : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+      EXPECT_EQ(costs::KvBytesPerPosition(llm, type) * kKeyBlock, KvCache::Bytes(llm, type, kKeyBlock))
+          << size << " " << DTypeName(type);
+    }
+  }
+}
+
+// The flags of `mobilevlm run` and of the memory child, in every type of cache.
+TEST(RunnerTest, ChildrenLoadTheModelInTheSameWay) {
+  LoadOptions load{.text = "t.gguf", .mmproj = "m.gguf", .threads = 3, .context = 700};
+  for (const auto& [type, name] :
+       {std::pair(KvType::kF32, "f32"), std::pair(KvType::kF16, "f16"), std::pair(KvType::kQ8_0, "q8_0")}) {
+    load.kv = type;
+    EXPECT_EQ(ModelArguments(load),
+              (std::vector<std::string>{"-m", "t.gguf", "--mmproj", "m.gguf", "--threads", "3", "--ctx",
+                                        "700", "--kv", name}));
+  }
+}
+
 // The whole of it on a model that is small enough for a test.
 TEST(RunnerTest, MeasuresAMiniModel) {
   const TemporaryDirectory directory = TemporaryDirectory::Create().value();
@@ -153,6 +190,8 @@ TEST(RunnerTest, MeasuresAMiniModel) {
        {report->encode_fraction(), report->prompt_fraction(), report->decode_fraction()}) {
     EXPECT_GT(fraction, 0);
   }
+  EXPECT_TRUE(report->first_token.seconds.empty());
+  EXPECT_EQ(report->peak_rss_bytes, 0u);
   const auto peak = MeasurePeakMemory(options.load);
   ASSERT_TRUE(peak) << peak.error().message;
   EXPECT_GT(*peak, report->file_bytes);
@@ -162,6 +201,51 @@ TEST(RunnerTest, MeasuresAMiniModel) {
   EXPECT_NE(RunBench(options).error().message.find("the benchmark needs a context of 146 positions"),
             std::string::npos);
 }
+
+// Packed weights take the place of the mapped ones: a model needs about its files once, not twice. `layers`
+// make about 170 MB of the type, so that nothing else weighs much.
+struct LargeModel {
+  DType type;
+  int layers;
+};
+void PrintTo(const LargeModel& model, std::ostream* out) { *out << DTypeName(model.type); }
+class PeakMemoryDeathTest : public ::testing::TestWithParam<LargeModel> {};
+
+TEST_P(PeakMemoryDeathTest, IsThatOfTheFilesOnce) {
+  if (kAddressSanitizer) GTEST_SKIP() << "its shadow is memory, too";
+  const TemporaryDirectory directory = TemporaryDirectory::Create().value();
+  SynthOptions synth;
+  synth.size = FindModelSize("mini").value();
+  LlmConfig& llm = synth.size.llm;
+  llm.layers = GetParam().layers;
+  llm.hidden = 1024, llm.intermediate = 2816, llm.heads = 16, llm.kv_heads = 16;
+  synth.text_type = GetParam().type;
+  synth.out_dir = directory.path();
+  ASSERT_TRUE(SynthesizeModel(synth));
+  const LoadOptions load{.text = directory.path() + "/text.gguf",
+                         .mmproj = directory.path() + "/mmproj.gguf",
+                         .threads = 1,
+                         .context = 256};
+  const uint64_t files = std::filesystem::file_size(load.text) + std::filesystem::file_size(load.mmproj);
+  ASSERT_GT(files, 150u << 20);
+
+  // The program, its activations and the cache of 256 positions: 27 to 38 MB were seen.
+  constexpr uint64_t kBesides = 32u << 20;
+  const auto measure = [&] {
+    const auto peak = MeasurePeakMemory(load);
+    if (!peak) std::fprintf(stderr, "%s\n", peak.error().message.c_str());
+    std::fprintf(stderr, "%.1f MB of files, a peak of %.1f MB\n", static_cast<double>(files) / 1e6,
+                 static_cast<double>(peak.value_or(0)) / 1e6);
+    std::_Exit(peak && *peak >= files && *peak <= files + files * 3 / 20 + kBesides ? 0 : 1);
+  };
+  // A process of its own: this one may have been larger before.
+  EXPECT_EXIT(measure(), ::testing::ExitedWithCode(0), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, PeakMemoryDeathTest,
+                         ::testing::Values(LargeModel{DType::kQ8_0, 12}, LargeModel{DType::kQ4_0, 23},
+                                           LargeModel{DType::kF16, 7}),
+                         [](const auto& test) { return std::string(DTypeName(test.param.type)); });
 
 }  // namespace
 }  // namespace mobilevlm::bench

@@ -7,8 +7,6 @@ namespace {
 
 constexpr double kGiga = 1e9;
 
-bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
-
 double PerSecond(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 double Fraction(double reached, double ceiling) { return ceiling > 0 ? reached / ceiling : 0; }
@@ -49,14 +47,15 @@ nlohmann::ordered_json CountsJson(const Report& r) {
 }
 
 nlohmann::ordered_json StagesJson(const Report& r) {
-  return {{"load_s", r.model.load_ms / 1000},
-          {"preprocess", SeriesJson(r.latency.preprocess)},
-          {"tower", SeriesJson(r.latency.tower)},
-          {"projector", SeriesJson(r.latency.projector)},
-          {"encode", SeriesJson(r.latency.encode)},
-          {"prompt", SeriesJson(r.latency.prompt)},
-          {"decode", SeriesJson(r.latency.headline.decode)},
-          {"first_token", SeriesJson(r.first_token)}};
+  nlohmann::ordered_json stages{{"load_s", r.model.load_ms / 1000},
+                                {"preprocess", SeriesJson(r.latency.preprocess)},
+                                {"tower", SeriesJson(r.latency.tower)},
+                                {"projector", SeriesJson(r.latency.projector)},
+                                {"encode", SeriesJson(r.latency.encode)},
+                                {"prompt", SeriesJson(r.latency.prompt)},
+                                {"decode", SeriesJson(r.latency.headline.decode)}};
+  if (!r.first_token.seconds.empty()) stages["first_token"] = SeriesJson(r.first_token);
+  return stages;
 }
 
 }  // namespace
@@ -93,9 +92,7 @@ double Report::DecodeFraction(const DepthSeries& series) const {
 }
 
 std::string ToJson(const Report& r) {
-  nlohmann::ordered_json depths = nlohmann::ordered_json::array({DepthJson(r, r.latency.headline)});
-  for (const DepthSeries& series : r.latency.deeper) depths.push_back(DepthJson(r, series));
-  const nlohmann::ordered_json json{
+  nlohmann::ordered_json json{
       {"cpu", r.cpu},
       {"isa", r.model.isa},
       {"threads", r.model.threads},
@@ -109,14 +106,15 @@ std::string ToJson(const Report& r) {
       {"encode_s", r.encode_s()},
       {"prompt_tok_s", r.prompt_tok_s()},
       {"decode_tok_s", r.decode_tok_s()},
-      {"first_token_s", r.first_token.median()},
-      {"peak_rss_bytes", r.peak_rss_bytes},
-      {"fractions",
-       {{"encode", r.encode_fraction()}, {"prompt", r.prompt_fraction()}, {"decode", r.decode_fraction()}}},
-      {"counts", CountsJson(r)},
-      {"depths", depths},
-      {"stages", StagesJson(r)},
   };
+  if (!r.first_token.seconds.empty()) json["first_token_s"] = r.first_token.median();
+  if (r.peak_rss_bytes > 0) json["peak_rss_bytes"] = r.peak_rss_bytes;
+  json["fractions"] = {
+      {"encode", r.encode_fraction()}, {"prompt", r.prompt_fraction()}, {"decode", r.decode_fraction()}};
+  json["counts"] = CountsJson(r);
+  json["depths"] = nlohmann::ordered_json::array({DepthJson(r, r.latency.headline)});
+  for (const DepthSeries& series : r.latency.deeper) json["depths"].push_back(DepthJson(r, series));
+  json["stages"] = StagesJson(r);
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -29,8 +29,9 @@ struct Report {
 
   int prompt_positions = 0;
   Latency latency;
-  Series first_token;           // a whole process, from its start
-  uint64_t peak_rss_bytes = 0;  // of a process that loads, encodes, prompts and decodes; 0: not measured
+  // Of processes of their own. Without them the series is empty, the memory 0, and no table or JSON has them.
+  Series first_token;           // from the start of the process
+  uint64_t peak_rss_bytes = 0;  // of one that loads, encodes, prompts and decodes
 
   double encode_s() const { return latency.encode.median(); }
   double prompt_tok_s() const;
@@ -43,7 +44,9 @@ struct Report {
   // Bytes that the token in the middle of a series reads.
   double DecodeBytes(const DepthSeries& series) const;
 
-  // What was reached, of the ceiling; 0 to 1 up to noise.
+  // What was reached, of the ceiling: 0 to 1 up to noise. Only the amx kernels can do more than the ceilings
+  // of arithmetic, which are those of vectors: they multiply bytes in tiles, where the int8 ceiling is that
+  // of VPDPBUSD, and floats as pairs of bfloat16, where the fp32 ceiling is that of float multiply-adds.
   double encode_fraction() const;
   double prompt_fraction() const;
   double decode_fraction() const { return DecodeFraction(latency.headline); }

@@ -33,14 +33,6 @@ std::string CpuName() {
   return "unknown CPU";
 }
 
-std::vector<std::string> ModelArguments(const LoadOptions& load) {
-  return {"-m",        load.text,
-          "--mmproj",  load.mmproj,
-          "--threads", std::to_string(load.threads),
-          "--ctx",     std::to_string(load.context),
-          "--kv",      load.kv == KvType::kF32 ? "f32" : "f16"};
-}
-
 std::vector<std::string> Command(const std::string& program, const char* subcommand,
                                  const LoadOptions& load) {
   std::vector<std::string> arguments{program, subcommand};
@@ -96,6 +88,14 @@ void CountOperations(const Workload& workload, Report& report) {
 }
 
 }  // namespace
+
+std::vector<std::string> ModelArguments(const LoadOptions& load) {
+  return {"-m",        load.text,
+          "--mmproj",  load.mmproj,
+          "--threads", std::to_string(load.threads),
+          "--ctx",     std::to_string(load.context),
+          "--kv",      KvTypeName(load.kv)};
+}
 
 Result<Report> RunBench(const BenchOptions& options) {
   Report report;

@@ -1,6 +1,9 @@
 // The whole benchmark: ceilings, child processes, latencies, counts.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "bench/latency.h"
 #include "bench/report.h"
@@ -16,6 +19,9 @@ struct BenchOptions {
 };
 
 Result<Report> RunBench(const BenchOptions& options);
+
+// The flags with which a child of RunBench loads the same model in the same way.
+std::vector<std::string> ModelArguments(const LoadOptions& load);
 
 // The flag of `mobilevlm bench` that makes it a child of RunBench, hidden from its help.
 inline constexpr const char* kMemoryChildFlag = "--memory-child";

@@ -9,8 +9,6 @@ namespace {
 constexpr double kMega = 1e6;
 constexpr double kGiga = 1e9;
 
-bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
-
 std::string Line(std::string_view what, std::string_view median, std::string_view spread,
                  std::string_view share) {
   std::string line = fmt::format("{:<26}{:>14}   {:<22}{}", what, median, spread, share);

@@ -21,8 +21,6 @@
 namespace mobilevlm {
 namespace {
 
-bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
-
 // Whether every value survives `type`.
 bool Survives(const GgufTensor& tensor, DType type) {
   const std::vector<float> values = DequantizeTensor(tensor.type, tensor.data);

@@ -83,15 +83,19 @@ double MeasureRead(const ReadProbe& probe, const Buffer& buffer, ThreadPool& poo
 }
 
 void CheckRatio(const Probes& probes, Ceilings& ceilings) {
-  const double ratio = ceilings.int8_gops / ceilings.fp32_gflops;
   ceilings.failed_probe.clear();
-  if (probes.least_ratio == 0 || (ratio >= probes.least_ratio && ratio <= probes.most_ratio)) return;
+  const double ratio = ceilings.int8_gops / ceilings.fp32_gflops;
+  if (RatioHolds(ratio, probes.least_ratio, probes.most_ratio)) return;
   ceilings.failed_probe =
       fmt::format("{} over {} should be {} to {}, found {:.2f}: was the machine busy?", ceilings.int8_method,
                   ceilings.fp32_method, probes.least_ratio, probes.most_ratio, ratio);
 }
 
 }  // namespace
+
+bool RatioHolds(double ratio, double least, double most) {
+  return least == 0 || (ratio >= least && ratio <= most);
+}
 
 Ceilings Ceilings::Best(const Ceilings& a, const Ceilings& b) {
   Ceilings best = a;

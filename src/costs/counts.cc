@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/divide_up.h"
+
 namespace mobilevlm::costs {
 namespace {
 
@@ -76,8 +78,9 @@ uint64_t DecodeWeightBytes(std::span<const GgufTensor> text) {
 }
 
 uint64_t KvBytesPerPosition(const LlmConfig& llm, DType kv_type) {
-  const auto width = static_cast<uint64_t>(llm.kv_heads) * static_cast<uint64_t>(llm.head_dim);
-  return 2 * static_cast<uint64_t>(llm.layers) * RowBytes(kv_type, width).value();
+  const DTypeInfo& info = GetDTypeInfo(kv_type);
+  const uint64_t head = DivideUp(static_cast<uint64_t>(llm.head_dim), info.block_size) * info.block_bytes;
+  return 2 * static_cast<uint64_t>(llm.layers) * static_cast<uint64_t>(llm.kv_heads) * head;
 }
 
 uint64_t TensorBytes(std::span<const GgufTensor> tensors) {

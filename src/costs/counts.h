@@ -30,7 +30,7 @@ double CountText(const LlmConfig& llm, int depth, int positions);
 // Weights that one decoded token reads: every tensor of the text file once, of the embedding table one row.
 uint64_t DecodeWeightBytes(std::span<const GgufTensor> text);
 
-// Keys and values of one position.
+// Keys and values of one position, each head in whole blocks, as the cache holds them (ops/kv_view.h).
 uint64_t KvBytesPerPosition(const LlmConfig& llm, DType kv_type);
 
 // Bytes of all tensors, as stored: what one pass over a picture or a prompt reads at least.

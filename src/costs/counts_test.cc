@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <string_view>
+
 #include "costs/ceilings.h"
+#include "costs/probes.h"
 #include "schema/sizes.h"
 #include "schema/tensors.h"
 
@@ -60,6 +64,19 @@ TEST_F(CountsTest, ATokenReads747MegabytesAtQ4AndItsKeysAndValues) {
   EXPECT_EQ(KvBytesPerPosition(size_.llm, DType::kF32), 384u * 1024);
 }
 
+// Whole blocks per head, as the cache has them: bench_test compares with the cache itself.
+TEST(Counts, AHeadOf80TakesThreeBlocksOfQ8_0) {
+  const LlmConfig llm = FindModelSize("3b")->llm;
+  ASSERT_EQ(llm.head_dim, 80);
+  const uint64_t heads = 2u * static_cast<uint64_t>(llm.layers) * static_cast<uint64_t>(llm.kv_heads);
+  EXPECT_EQ(KvBytesPerPosition(llm, DType::kQ8_0), heads * 3 * 34);
+  EXPECT_EQ(KvBytesPerPosition(llm, DType::kF16), heads * 80 * 2);
+  EXPECT_EQ(KvBytesPerPosition(llm, DType::kF32), heads * 80 * 4);
+  LlmConfig narrow;  // all heads together are no whole number of blocks
+  narrow.layers = 1, narrow.kv_heads = 2, narrow.head_dim = 6;
+  EXPECT_EQ(KvBytesPerPosition(narrow, DType::kQ8_0), 2u * 2 * 34);
+}
+
 TEST_F(CountsTest, TheMainTypeIsThatOfMostBytes) {
   const auto text = Tensors(LlmTensors(size_.llm), DType::kQ4_0, DType::kQ6_K);
   EXPECT_EQ(MainType(text), DType::kQ4_0);
@@ -76,6 +93,36 @@ TEST(Ceilings, AreThoseOfAComputer) {
   EXPECT_GT(c.int8_gops, 0.5);
   EXPECT_GT(c.read_gbs, 0.2);
   EXPECT_FALSE(c.fp32_method.empty() || c.int8_method.empty() || c.read_method.empty());
+}
+
+TEST(Ceilings, ARatioOutsideItsLawIsAFailedProbe) {
+  constexpr double kLeast = 3.5, kMost = 4.5;  // of AVX-512 VNNI
+  EXPECT_FALSE(RatioHolds(3.4, kLeast, kMost));
+  EXPECT_TRUE(RatioHolds(3.5, kLeast, kMost));
+  EXPECT_TRUE(RatioHolds(4.5, kLeast, kMost));
+  EXPECT_FALSE(RatioHolds(4.6, kLeast, kMost));
+  EXPECT_FALSE(RatioHolds(std::nan(""), kLeast, kMost));
+  for (const double ratio : {0.5, 3.4, 4.6, 100.0}) EXPECT_TRUE(RatioHolds(ratio, 0, 0)) << ratio;
+
+  const Probes probes = ChooseProbes();
+  if (probes.int8.method == std::string_view("vpdpbusd zmm")) {
+    EXPECT_EQ(probes.least_ratio, kLeast);
+    EXPECT_EQ(probes.most_ratio, kMost);
+  } else {
+    EXPECT_EQ(probes.least_ratio, 0);
+  }
+}
+
+// Judged as MeasureCeilings judges it, on a CPU whose probes have a law.
+TEST(Ceilings, BestNamesWhatIsWrong) {
+  const bool law = ChooseProbes().least_ratio > 0;
+  Ceilings c;
+  c.fp32_method = "fma", c.int8_method = "dot", c.fp32_gflops = 100;
+  for (const double int8_gops : {340.0, 460.0}) {
+    c.int8_gops = int8_gops;
+    const std::string failed = Ceilings::Best(c, c).failed_probe;
+    EXPECT_EQ(failed.starts_with("dot over fma should be 3.5 to 4.5, found"), law) << failed;
+  }
 }
 
 TEST(Ceilings, BestTakesTheBetterAndJudgesTheRatioAnew) {

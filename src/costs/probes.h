@@ -32,6 +32,9 @@ struct Probes {
   double most_ratio = 0;
 };
 
+// Whether `ratio` lies in least to most, both included; always if `least` is 0. A NaN does not.
+bool RatioHolds(double ratio, double least, double most);
+
 // The widest that this CPU and its system can run.
 Probes ChooseProbes();
 

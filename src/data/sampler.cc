@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/divide_up.h"
 #include "base/random.h"
 
 namespace mobilevlm::data {
@@ -120,7 +121,7 @@ EpochOrder::EpochOrder(std::span<const uint32_t> samples, std::span<const int32_
                                                   : GroupedIndices(lengths, batch_, chunks_, shuffler);
   for (uint32_t& place : order_) place = samples[place];
   const size_t step = static_cast<size_t>(batch_) * static_cast<size_t>(chunks_);
-  const size_t filled = (order_.size() + step - 1) / step * step;
+  const size_t filled = RoundUp(order_.size(), step);
   for (size_t i = 0; order_.size() < filled; ++i) order_.push_back(order_[i]);
   steps_ = static_cast<int64_t>(filled / step);
 }

@@ -9,6 +9,18 @@ namespace mobilevlm {
 
 const char* Version() { return MOBILEVLM_VERSION; }
 
+const char* KvTypeName(KvType type) {
+  switch (type) {
+    case KvType::kF32:
+      return "f32";
+    case KvType::kF16:
+      return "f16";
+    case KvType::kQ8_0:
+      return "q8_0";
+  }
+  return "unknown";
+}
+
 const char* StopReasonName(StopReason reason) {
   switch (reason) {
     case StopReason::kEos:

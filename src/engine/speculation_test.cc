@@ -101,7 +101,7 @@ TEST_P(Speculation, LogitsOfABatchAreThoseOfOneByOne) {
 }
 
 TEST_P(Speculation, SameIdsForEveryDraftLengthAndCache) {
-  for (const KvType kv : {KvType::kF16, KvType::kF32}) {
+  for (const KvType kv : {KvType::kF16, KvType::kF32, KvType::kQ8_0}) {
     LoadOptions files = Files();
     files.kv = kv;
     const Model model = MustLoad(files);

@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "base/divide_up.h"
 #include "gguf/cursor.h"  // asserts a little-endian host
 
 namespace mobilevlm {
@@ -28,9 +29,7 @@ void AppendInteger(std::string& out, uint64_t bits, GgufType type) {
   out.append(reinterpret_cast<const char*>(&bits), one ? 1 : two ? 2 : four ? 4 : 8);
 }
 
-uint64_t Aligned(uint64_t offset) {
-  return (offset + kGgufDefaultAlignment - 1) / kGgufDefaultAlignment * kGgufDefaultAlignment;
-}
+uint64_t Aligned(uint64_t offset) { return RoundUp(offset, kGgufDefaultAlignment); }
 
 Status Pad(AtomicFile& file) {
   static constexpr char kZeros[kGgufDefaultAlignment] = {};

@@ -17,11 +17,6 @@
 namespace mobilevlm {
 namespace {
 
-struct Candidate {
-  const KernelTable* table;
-  bool runs;  // on this CPU, under this operating system
-};
-
 #if defined(__x86_64__)
 // clang 14's __builtin_cpu_supports does not know this feature.
 bool HasF16c() {
@@ -46,9 +41,10 @@ bool HasAmx() {
 }
 #endif
 
-// From the most general to the best. __builtin_cpu_supports also asks whether the OS saves the registers.
-std::vector<Candidate> Candidates() {
-  std::vector<Candidate> all{{&kGenericKernels, true}};
+// From the most general to the best; `runs` is on this CPU, under this operating system.
+// __builtin_cpu_supports also asks whether the OS saves the registers.
+std::vector<KernelCandidate> Candidates() {
+  std::vector<KernelCandidate> all{{&kGenericKernels, true}};
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -71,28 +67,32 @@ std::vector<Candidate> Candidates() {
 
 std::vector<const KernelTable*> RunnableKernels() {
   std::vector<const KernelTable*> runnable;
-  for (const Candidate& candidate : Candidates()) {
+  for (const KernelCandidate& candidate : Candidates()) {
     if (candidate.runs) runnable.push_back(candidate.table);
   }
   return runnable;
 }
 
 Result<const KernelTable*> ChooseKernels(std::string_view forced) {
-  const std::vector<const KernelTable*> runnable = RunnableKernels();
-  if (forced.empty()) return runnable.back();
+  return ChooseKernels(forced, Candidates());
+}
 
-  std::string names;
-  for (const KernelTable* table : runnable) {
-    if (forced == table->name) return table;
+Result<const KernelTable*> ChooseKernels(std::string_view forced,
+                                         std::span<const KernelCandidate> candidates) {
+  const KernelTable* best = nullptr;
+  bool built = false;  // the forced one, for whatever CPU
+  std::string names;   // of those that run
+  for (const KernelCandidate& candidate : candidates) {
+    built |= forced == candidate.table->name;
+    if (!candidate.runs) continue;
+    if (forced == candidate.table->name) return candidate.table;
+    best = candidate.table;
     if (!names.empty()) names += ", ";
-    names += table->name;
+    names += candidate.table->name;
   }
-  for (const Candidate& candidate : Candidates()) {
-    if (forced == candidate.table->name) {
-      return Fail("MOBILEVLM_ISA={}: this CPU lacks these instructions; it can run: {}", forced, names);
-    }
-  }
-  return Fail("MOBILEVLM_ISA={}: no such kernels in this build; it can run: {}", forced, names);
+  if (forced.empty()) return best;
+  return Fail("MOBILEVLM_ISA={}: {}; it can run: {}", forced,
+              built ? "this CPU lacks these instructions" : "no such kernels in this build", names);
 }
 
 }  // namespace mobilevlm

@@ -205,5 +205,21 @@ TEST(DispatchTest, ChoosesAndRefuses) {
   EXPECT_NE(unknown.error().message.find("generic"), std::string::npos);
 }
 
+TEST(DispatchTest, ACpuWithoutTheForcedInstructionsSaysSo) {
+  KernelTable plain = *RunnableKernels().front(), wide = plain, wider = plain;
+  plain.name = "plain", wide.name = "wide", wider.name = "wider";
+  const KernelCandidate candidates[] = {{&plain, true}, {&wide, true}, {&wider, false}};
+  EXPECT_EQ(ChooseKernels("", candidates).value(), &wide);
+  EXPECT_EQ(ChooseKernels("plain", candidates).value(), &plain);
+  const auto missing = ChooseKernels("wider", candidates);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().message,
+            "MOBILEVLM_ISA=wider: this CPU lacks these instructions; it can run: plain, wide");
+  const auto unknown = ChooseKernels("widest", candidates);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().message,
+            "MOBILEVLM_ISA=widest: no such kernels in this build; it can run: plain, wide");
+}
+
 }  // namespace
 }  // namespace mobilevlm

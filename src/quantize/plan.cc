@@ -117,7 +117,7 @@ class Planner {
     if (plan.type != asked) {
       plan.note = fmt::format("rows of {} are no whole blocks of {}", tensor.shape.back(), DTypeName(asked));
     }
-    if (plan.changes() && GetDTypeInfo(tensor.type).block_size > 1 && !options_.requantize) {
+    if (plan.changes() && IsQuantised(tensor.type) && !options_.requantize) {
       return Fail(
           "{}: tensor {} is quantised already ({}): begin with the F16 file, or accept the loss of a "
           "second rounding with --requantize",

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/divide_up.h"
+
 namespace mobilevlm {
 namespace {
 
@@ -15,7 +17,7 @@ size_t RowBatches::batch_items() const { return kItemsPerThread * static_cast<si
 
 Status RowBatches::Run(const EncodeRows& encode, const TakeBatch& take) const {
   const size_t rows_per_item = std::max<size_t>(1, kElementsPerItem / std::max<size_t>(1, columns));
-  const size_t items = (rows + rows_per_item - 1) / rows_per_item;
+  const size_t items = DivideUp(rows, rows_per_item);
   std::vector<std::byte> encoded;
   for (size_t first = 0; first < items; first += batch_items()) {
     const size_t count = std::min(batch_items(), items - first);

@@ -48,8 +48,7 @@ void WriteGeneral(GgufWriter& out, std::string_view name, FileType type) {
 
 }  // namespace
 
-FileType::FileType(DType matrices)
-    : number(NumberOf(matrices)), quantised(GetDTypeInfo(matrices).block_size > 1) {}
+FileType::FileType(DType matrices) : number(NumberOf(matrices)), quantised(IsQuantised(matrices)) {}
 
 void WriteLlmConfig(GgufWriter& out, std::string_view name, FileType type, const LlmConfig& llm) {
   out.SetString("general.architecture", "llama");

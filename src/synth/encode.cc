@@ -1,7 +1,5 @@
 #include "synth/encode.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -59,12 +57,19 @@ void EncodeQ4_0(const float* x, std::byte* out) {
 }  // namespace
 
 Result<DType> ParseSynthType(std::string_view name) {
-  std::vector<std::string> names;
   for (const DType type : kTypes) {
-    names.push_back(Lower(DTypeName(type)));
-    if (names.back() == Lower(name)) return type;
+    if (Lower(DTypeName(type)) == Lower(name)) return type;
   }
-  return Fail("wanted a type of {}, found {}", fmt::join(names, ", "), name);
+  return Fail("wanted a type of {}, found {}", SynthTypeNames(), name);
+}
+
+std::string SynthTypeNames() {
+  std::string names;
+  for (const DType type : kTypes) {
+    if (!names.empty()) names += ", ";
+    names += Lower(DTypeName(type));
+  }
+  return names;
 }
 
 std::vector<std::byte> EncodeBlocks(DType type, std::span<const float> values) {

@@ -187,7 +187,7 @@ Status SynthesizeHfDirectory(const SynthOptions& options) {
   const ModelSize& size = options.size;
   const DType type = options.text_type;
   MVLM_CHECK(options.shards == 1 || options.shards == 2, "{} shards", options.shards);
-  if (GetDTypeInfo(type).block_size != 1) {
+  if (IsQuantised(type)) {
     return Fail("a Hugging Face directory has no {}: wanted f32, f16 or bf16", DTypeName(type));
   }
   MVLM_ASSIGN(auto plan, PlanTensors(OfficialTensors(size), type, size.llm.layers));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/divide_up.h"
 #include "base/random.h"
 #include "synth/encode.h"
 
@@ -56,7 +57,7 @@ Status RandomWeights::Stream(DType type, Distribution distribution, uint64_t ele
   buffer_.resize(std::min<uint64_t>(piece, total));
   for (uint64_t begin = 0; begin < total; begin += buffer_.size()) {
     const size_t size = std::min<uint64_t>(buffer_.size(), total - begin);
-    threads_.ParallelFor((size + chunk - 1) / chunk, [&](size_t i) {
+    threads_.ParallelFor(DivideUp(size, chunk), [&](size_t i) {
       const size_t at = i * chunk;
       Draw(pool, run, Random::Stream(stream, begin / chunk + i), {&buffer_[at], std::min(chunk, size - at)});
     });

@@ -37,6 +37,8 @@ const DTypeInfo* FindDType(uint32_t gguf_number);
 const DTypeInfo* FindDType(std::string_view name);
 const DTypeInfo& GetDTypeInfo(DType type);
 inline std::string_view DTypeName(DType type) { return GetDTypeInfo(type).name; }
+// Whether several elements share a block, and so a scale.
+inline bool IsQuantised(DType type) { return GetDTypeInfo(type).block_size > 1; }
 std::string DTypeNames();  // "F32, F16, Q4_0, ...": what messages list as supported
 
 // Bytes of one row of `cols` elements; nullopt if cols is not a multiple of the block or it overflows.

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/divide_up.h"
+
 namespace mobilevlm {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kChunk = 16 * kHugePage;
-
-size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

@@ -178,6 +178,11 @@ TEST_F(Batch, OtherSettingsAreNotMixed) {
   const std::string answers = Slurp(Out());
   ExpectRefusal(Run(in, {"-n", "9"}), "out.jsonl:1");
   ExpectRefusal(Run(in, {"--system", "Be kind."}), "other settings");
+  const std::string colour = R"({"enum": ["red", "blue"]})", choice = R"({"enum": ["yes", "no"]})";
+  ExpectRefusal(Run(in, {"--json-schema", choice}), "other settings");
+  const std::string other = directory_.Path("other.jsonl");
+  ASSERT_EQ(Run(in, {"-o", other, "--json-schema", colour}).exit_code, 0);
+  ExpectRefusal(Run(in, {"-o", other, "--json-schema", choice}), "other settings");
   EXPECT_EQ(Run(in, {"--speculate", "off", "--threads", "1"}).exit_code, 0);  // shape no answer
   EXPECT_EQ(Slurp(Out()), answers);
 }
