@@ -15,8 +15,11 @@
 
 namespace mobilevlm {
 
+struct AttentionJob;  // internal
+
 // Reusable buffers; grow-only, contents meaningless between calls, one caller at a time.
 struct AttentionScratch {
+  AlignedBuffer<AttentionJob> jobs;  // one per part
   AlignedBuffer<float> buffer;
 };
 

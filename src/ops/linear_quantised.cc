@@ -159,23 +159,35 @@ void PrefetchOutputs(const Job& job, const Part& part, size_t tile, size_t first
   }
 }
 
+// The thread that gets a pair is not known, so each slot is ready before the loop.
+void ReserveSlots(const Job& job, size_t threads) {
+  const size_t most = std::min(job.in(), kUnpackedInputs);
+  if (job.scratch.slots.size() < threads) job.scratch.slots.resize(threads);
+  for (size_t thread = 0; thread < threads; ++thread) {
+    LinearScratch::Slot& slot = job.scratch.slots[thread];
+    slot.quants.Reserve(2 * most * kPackedOutputs);
+    slot.scales.Reserve(2 * most);  // 16 outputs, one scale per 16 inputs at most
+    slot.mins.Reserve(2 * most);
+    slot.sums.Reserve(job.x.rows() * kPairOutputs);
+  }
+}
+
 void CopyRows(StartSums from, size_t rows, size_t count, PairSums to) {
   for (size_t r = 0; r < rows; ++r) std::copy_n(from.row + r * from.stride, count, to.row + r * to.stride);
 }
 
 // All tokens times one pair of panels.
-void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
+void MultiplyPair(const Job& job, const Part& part, size_t pair, const LinearScratch::Slot& slot) {
   const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
   const size_t in = job.in(), most = std::min(in, kUnpackedInputs);
   const std::byte* packed = part.w->packed + 2 * pair * part.panel_bytes;
-  uint8_t* quants = slot.quants.Reserve(2 * most * kPackedOutputs);
-  float* scales = slot.scales.Reserve(2 * most);  // 16 outputs, one scale per 16 inputs at most
-  float* mins = slot.mins.Reserve(2 * most);
+  uint8_t* quants = slot.quants.data();
+  float *scales = slot.scales.data(), *mins = slot.mins.data();
   const UnpackedPanel panels[2] = {{quants, scales, mins},
                                    {quants + most * kPackedOutputs, scales + most, mins + most}};
   const auto gemm = GemmOf(job.kernels, part.traits);
   alignas(64) float bias[kPairOutputs];
-  float* sums = slot.sums.Reserve(job.x.rows() * kPairOutputs);
+  float* sums = slot.sums.data();
   const bool whole = count == kPairOutputs;
   StartFromBias(*part.w, first, count, kPairOutputs, bias);
   job.kernels.begin_gemm(part.traits.block, part.traits.sub_blocks);
@@ -240,8 +252,7 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   scratch.scale.Reserve(tokens * (in / block));
   scratch.sums.Reserve(tokens * (in / 16));
   PrepareCorrections(job);
-  const size_t threads = static_cast<size_t>(ctx.pool->threads());
-  if (scratch.slots.size() < threads) scratch.slots.resize(threads);
+  if (!one && few == nullptr) ReserveSlots(job, static_cast<size_t>(ctx.pool->threads()));
 
   const auto quantise = [&](size_t tile) { QuantiseTile(job, tile); };
   ctx.pool->ParallelFor(job.tiling.tiles, std::ref(quantise));
