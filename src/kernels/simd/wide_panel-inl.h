@@ -3,9 +3,6 @@
 // way, so that the product is as quick as memory.
 #pragma once
 
-#include <array>
-#include <utility>
-
 #include "kernels/kernels.h"
 #include "kernels/simd/gemv-inl.h"
 #include "kernels/simd/rows-inl.h"
@@ -81,23 +78,33 @@ void WideTile(const float* x, const unsigned char* panel, size_t k, const void* 
   }
 }
 
-using WideTileFn = void (*)(const float*, const unsigned char*, size_t, const void*, float*, size_t, size_t);
+// What is used for R rows; no tile of more than kMaxRows is compiled, because none is asked for.
+template <class V, class Reader, size_t R>
+constexpr auto* kWideTile = WideTile<V, Reader, static_cast<int>(R < V::kMaxRows ? R : V::kMaxRows)>;
 
-// Entry r is for r + 1 rows.
-template <class V, class Reader, int... R>
-constexpr std::array<WideTileFn, sizeof...(R)> WideTiles(std::integer_sequence<int, R...>) {
-  return {WideTile<V, Reader, R + 1>...};
-}
+using WideTileFn = void (*)(const float*, const unsigned char*, size_t, const void*, float*, size_t, size_t);
 
 template <class V, class Reader>
 void GemmWidePanel(const float* x, size_t rows, const void* panel, size_t k, const void* next, float* y,
                    size_t y_stride, size_t cols) {
-  static constexpr auto kTiles =
-      WideTiles<V, Reader>(std::make_integer_sequence<int, static_cast<int>(V::kMaxRows)>());
+  static_assert(V::kMaxRows <= 12);
+  static constexpr WideTileFn kTiles[] = {nullptr,
+                                          kWideTile<V, Reader, 1>,
+                                          kWideTile<V, Reader, 2>,
+                                          kWideTile<V, Reader, 3>,
+                                          kWideTile<V, Reader, 4>,
+                                          kWideTile<V, Reader, 5>,
+                                          kWideTile<V, Reader, 6>,
+                                          kWideTile<V, Reader, 7>,
+                                          kWideTile<V, Reader, 8>,
+                                          kWideTile<V, Reader, 9>,
+                                          kWideTile<V, Reader, 10>,
+                                          kWideTile<V, Reader, 11>,
+                                          kWideTile<V, Reader, 12>};
   size_t tiles = (rows + V::kMaxRows - 1) / V::kMaxRows;
   for (size_t done = 0; tiles > 0; --tiles) {  // as even as possible, as in GemmPanel
     const size_t count = (rows - done + tiles - 1) / tiles;
-    kTiles[count - 1](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
+    kTiles[count](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
                       done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
     done += count;
   }
