@@ -48,7 +48,7 @@ double Tolerance(size_t in, double w = 1.7) {
 
 TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
   for (const DType type : kTypes) {
-    for (const size_t in : {1u, 32u, 33u, 255u, 256u, 257u, 544u}) {
+    for (const size_t in : {1u, 32u, 33u, 255u, 256u, 257u, 544u, 768u}) {
       if (!RowBytes(type, in)) continue;
       for (const size_t out : {1u, 15u, 16u, 31u, 32u, 33u, 100u}) {
         for (const size_t tokens : {1u, 5u, 13u}) {
