@@ -144,7 +144,8 @@ void PackBlock(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t
 }
 
 // The part of Scores for keys in blocks that are read in place.
-void BlockScores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count) {
+void BlockScores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block,
+                 size_t count) {
   for (size_t key = 0; key < count; key += kKeyBlock) {
     // Behind the keys of this block come its values.
     const unsigned char* behind = key + kKeyBlock < count ? job.KeyBlock(kv_head, block + key + kKeyBlock, 0)
@@ -163,8 +164,8 @@ void BlockScores(const AttentionJob& job, const Slot& slot, size_t kv_head, size
 }
 
 // scores[r][key] = q[r] . k[key] / sqrt(head_dim) for the keys [block, block + count), packed or in place.
-void Scores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows, size_t block,
-            size_t count) {
+void Scores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows,
+            size_t block, size_t count) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(job.kv.head_dim));
   for (size_t r = 0; r < rows; ++r) {
     const size_t i = first_row + r;
@@ -202,8 +203,8 @@ void Scores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t fi
 }
 
 // sums[r] += scores[r] . values for the keys [block, block + count), packed or in place.
-void AddValues(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count,
-               float* sums) {
+void AddValues(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block,
+               size_t count, float* sums) {
   if (job.in_place) {
     const size_t behind = block + kKeysPerBlock;
     const unsigned char* next = behind < job.kv.length          ? job.FirstKey(kv_head, behind)
@@ -224,8 +225,8 @@ void AddValues(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t
 
 // Turns one row of scores into exp(score - max) and rescales what the row has gathered before. `visible` of
 // the `count` scores take part; the rest become 0.
-void OnlineSoftmax(const AttentionJob& job, float* scores, size_t visible, size_t count, float* sums, float& max,
-                   float& total) {
+void OnlineSoftmax(const AttentionJob& job, float* scores, size_t visible, size_t count, float* sums,
+                   float& max, float& total) {
   if (visible > 0) {
     const float new_max = std::max(max, job.kernels.max(scores, visible));
     const float correction = std::exp(max - new_max);  // 0 at the first block
@@ -238,8 +239,8 @@ void OnlineSoftmax(const AttentionJob& job, float* scores, size_t visible, size_
 
 // Rows [begin, end), at most a tile, against the keys [block, block + kKeysPerBlock) that they see. The
 // pointers belong to row `begin`.
-void AttendTile(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t begin, size_t end, size_t block,
-                float* sums, float* max, float* total) {
+void AttendTile(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t begin, size_t end,
+                size_t block, float* sums, float* max, float* total) {
   const size_t seen = job.Visible(end - 1);  // rows see more keys the later they stand
   if (seen <= block) return;
   const size_t count = std::min(kKeysPerBlock, seen - block);

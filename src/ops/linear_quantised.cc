@@ -11,9 +11,10 @@
 namespace mobilevlm {
 namespace {
 
-// Inputs that are unpacked at once: two panels of them, 18 KiB with their scales, stay in the first-level
-// cache while all tokens pass; the float sums of the pair, 128 bytes per token, wait in the second.
-constexpr size_t kUnpackedInputs = 512;
+// Inputs that are unpacked at once; the float sums of the pair of panels, 128 bytes per token, wait in the
+// second-level cache meanwhile.
+constexpr size_t kUnpackedInputs = kMostGemmInputs;
+static_assert(kUnpackedInputs % 256 == 0, "whole units of every format");
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // Parts of one call: query, key and value.
 constexpr size_t kMostParts = 3;

@@ -105,7 +105,7 @@ void GemmWidePanel(const float* x, size_t rows, const void* panel, size_t k, con
   for (size_t done = 0; tiles > 0; --tiles) {  // as even as possible, as in GemmPanel
     const size_t count = (rows - done + tiles - 1) / tiles;
     kTiles[count](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
-                      done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
+                  done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
     done += count;
   }
 }
