@@ -1,8 +1,8 @@
 // Decoding takes no memory: every buffer of a token is there from the token before.
 //
-// What takes memory is counted while `counting` is set: by the sanitizer's hooks where one owns the heap, else
-// by operator new and aligned_alloc, replaced for this executable. Nothing else here takes any: all of the
-// engine's own buffers come from these two.
+// What takes memory is counted while `counting` is set: by the sanitizer's hooks where one owns the heap,
+// else by operator new and aligned_alloc, replaced for this executable. Nothing else here takes any: all of
+// the engine's own buffers come from these two.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -37,8 +37,8 @@ void CountOne() {
 
 namespace {
 
-const int kHooks = __sanitizer_install_malloc_and_free_hooks(
-    [](const volatile void*, size_t) { CountOne(); }, [](const volatile void*) {});
+const int kHooks = __sanitizer_install_malloc_and_free_hooks([](const volatile void*, size_t) { CountOne(); },
+                                                             [](const volatile void*) {});
 
 }  // namespace
 

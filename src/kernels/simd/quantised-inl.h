@@ -19,15 +19,13 @@
 #include "kernels/kernels.h"
 #include "kernels/quant_kernels.h"
 #include "kernels/simd/packed_formats-inl.h"
+#include "kernels/simd/prefetch-inl.h"
 
 namespace mobilevlm {
 namespace {
 
 template <class V>
 constexpr int kParts = static_cast<int>(kPackedOutputs) / V::kLanes;
-
-// How far ahead the stream of packed weights is prefetched.
-constexpr size_t kPrefetchAhead = 8192;
 
 // The scale of a block of activations from the bits of its largest magnitude: as integers, magnitudes order
 // like the floats, infinity above them and NaN above that.

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
-#include "kernels/simd/gemv-inl.h"
+#include "kernels/simd/prefetch-inl.h"
 #include "kernels/simd/rows-inl.h"
 
 namespace mobilevlm {
@@ -17,7 +17,6 @@ inline void WideStripe(const float* x, const unsigned char* panel, size_t k, siz
                        float* y, size_t y_stride, size_t cols) {
   using F = typename V::F;
   constexpr size_t kRowBytes = Reader::kBytesPerVector * (kWidePanel / V::kLanes);
-  constexpr size_t kAhead = 8192;  // far enough for memory
   const auto part = [&](int n) {
     const size_t begin = first + static_cast<size_t>(n) * V::kLanes;
     const size_t left = cols > begin ? cols - begin : 0;
@@ -36,11 +35,8 @@ inline void WideStripe(const float* x, const unsigned char* panel, size_t k, siz
   const unsigned char* end = panel + k * kRowBytes;
   if (next == nullptr) next = panel;  // in the cache already
   for (size_t j = 0; j < k; ++j, panel += kRowBytes) {
-    const size_t left = static_cast<size_t>(end - panel);
-    const void* stream = left > kAhead ? panel : next;
-    const size_t ahead =
-        (left > kAhead ? kAhead : kAhead - left) + first / V::kLanes * Reader::kBytesPerVector;
-    for (size_t byte = 0; byte < N * Reader::kBytesPerVector; byte += 64) Prefetch(stream, ahead + byte);
+    PrefetchStream(panel, end, next, first / V::kLanes * Reader::kBytesPerVector,
+                   N * Reader::kBytesPerVector);
     F w[N];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
