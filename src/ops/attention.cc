@@ -31,7 +31,7 @@ size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple
 // i is token i / group, head kv_head * group + i % group.
 struct AttentionJob {
   const KernelTable& kernels;
-  size_t index;  // of the part
+  size_t index;  // of the AttentionPart
   Mat<const float> q;
   Mat<float> out;
   KvView kv;
@@ -39,7 +39,7 @@ struct AttentionJob {
   bool causal;
   size_t first_position;
   size_t group;
-  size_t parts;         // items per key head
+  size_t row_ranges;    // that rows are cut into: items per key head
   size_t end;           // of this job's items among those of all jobs
   bool in_place;        // few rows: keys and values are not packed, each row reads them where they are
   size_t width;         // of a panel
@@ -89,7 +89,7 @@ struct Slot {
       if (base != nullptr) pointer = base + used;
       used += RoundUp(n, 16);
     };
-    const size_t rows = (job.rows() + job.parts - 1) / job.parts;
+    const size_t rows = (job.rows() + job.row_ranges - 1) / job.row_ranges;
     if (!job.in_place) {
       take(keys, RoundUp(kKeysPerBlock, job.width) * job.dim_chunks * kPanelK);
       take(values, kKeysPerBlock * job.sums_stride());
@@ -280,9 +280,10 @@ void Attend(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t be
   }
 }
 
-// Items per key head. As many as the threads if the rows are many, so that each thread has rows of its own
-// (it also norms and multiplies them); else the key heads are what is shared out.
-size_t Parts(size_t rows, size_t threads) {
+// Into how many ranges the rows of a key head are cut, an item each. As many as the threads if the rows are
+// many, so that each thread has rows of its own (it also norms and multiplies them); else the key heads are
+// what is shared out.
+size_t RowRanges(size_t rows, size_t threads) {
   const size_t least = (rows + kMostRowsPerItem - 1) / kMostRowsPerItem;
   return std::max(least, std::min(threads, rows / kLeastRowsPerItem));
 }
@@ -310,7 +311,7 @@ AttentionJob MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts
           .causal = causal,
           .first_position = first_position,
           .group = group,
-          .parts = Parts(q.rows() * group, threads),
+          .row_ranges = RowRanges(q.rows() * group, threads),
           .end = 0,
           .in_place = q.rows() * group <= kMostRowsInPlace,
           .width = width,
@@ -326,10 +327,10 @@ void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causa
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].q.rows() == 0 || parts[i].q.cols() == 0) continue;
     AttentionJob& job = *std::construct_at(first + count++, MakeJob(ctx, parts, i, causal));
-    items += job.kv.kv_heads * job.parts;
+    items += job.kv.kv_heads * job.row_ranges;
     job.end = items;
     slot_floats = std::max(slot_floats, Slot::Floats(job));
-    if (before != nullptr && job.parts > 1) {  // the items of a head would have to wait for one of them
+    if (before != nullptr && job.row_ranges > 1) {  // the items of a head would have to wait for one of them
       const auto head = [&](size_t kv_head) { before(i, kv_head); };
       ctx.pool->ParallelFor(job.kv.kv_heads, std::ref(head));
     }
@@ -338,12 +339,13 @@ void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causa
   float* buffer = scratch.buffer.Reserve(static_cast<size_t>(ctx.pool->threads()) * slot_floats);
   const auto item = [&](size_t i, size_t thread) {
     const AttentionJob& job = *std::ranges::upper_bound(jobs, i, {}, &AttentionJob::end);
-    const size_t own = i - (job.end - job.kv.kv_heads * job.parts), part = own / job.kv.kv_heads;
+    const size_t own = i - (job.end - job.kv.kv_heads * job.row_ranges), range = own / job.kv.kv_heads;
     const size_t kv_head = own % job.kv.kv_heads;
-    if (before != nullptr && job.parts == 1) before(job.index, kv_head);
+    if (before != nullptr && job.row_ranges == 1) before(job.index, kv_head);
     Slot slot{};
     slot.Cut(job, buffer + thread * slot_floats);
-    Attend(job, slot, kv_head, part * job.rows() / job.parts, (part + 1) * job.rows() / job.parts);
+    Attend(job, slot, kv_head, range * job.rows() / job.row_ranges,
+           (range + 1) * job.rows() / job.row_ranges);
   };
   ctx.pool->ParallelFor(items, std::ref(item));
 }
