@@ -232,7 +232,7 @@ void BatchEngine::RunParts() {
     rows += part.wants_logits;
   }
   const Mat<float> logits = logits_.ReserveMat(rows, static_cast<size_t>(runtime_->model().llm.vocab));
-  DecoderState::ReadTogether(runtime_->pipeline(), pieces_, logits);
+  DecoderState::ReadTogether(runtime_->pipeline(), pieces_, readings_, logits);
   size_t row = 0;
   for (const Part& part : parts_) {
     if (!part.slot->stream->decoding()) totals_.positions_read += part.positions.size();

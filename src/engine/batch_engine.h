@@ -93,6 +93,7 @@ class BatchEngine {
   BatchStats totals_;
   std::vector<Part> parts_;  // scratch of a step, as the rest
   std::vector<DecoderState::Piece> pieces_;
+  std::vector<Reading> readings_;
   AlignedBuffer<float> logits_;  // [rows, vocab]
 };
 

@@ -29,8 +29,9 @@ void DecoderState::CopyBeginning(const DecoderState& other, size_t length) {
   keys_.assign(other.keys_.begin(), other.keys_.begin() + static_cast<std::ptrdiff_t>(length));
 }
 
-void DecoderState::ReadTogether(Pipeline& pipeline, std::span<const Piece> pieces, Mat<float> logits) {
-  std::vector<Reading> readings;
+void DecoderState::ReadTogether(Pipeline& pipeline, std::span<const Piece> pieces,
+                                std::vector<Reading>& readings, Mat<float> logits) {
+  readings.clear();
   for (const Piece& piece : pieces) {
     std::vector<Position>& positions = piece.state->positions_;
     positions.clear();

@@ -60,14 +60,17 @@ class DecoderState {
     std::span<const PromptPosition> positions;
     bool wants_logits;  // of the last position
   };
-  // As Pipeline::ReadTogether.
-  static void ReadTogether(Pipeline& pipeline, std::span<const Piece> pieces, Mat<float> logits);
+  // As Pipeline::ReadTogether. `readings` is scratch.
+  static void ReadTogether(Pipeline& pipeline, std::span<const Piece> pieces, std::vector<Reading>& readings,
+                           Mat<float> logits);
 
   // Reads up to kPrefillChunk positions, for which there is room. logits: as for Pipeline::Prefill.
   void Read(std::span<const PromptPosition> positions, Mat<float> logits);
 
  private:
-  DecoderState(Runtime& runtime, KvCache cache) : runtime_(&runtime), cache_(std::move(cache)) {}
+  DecoderState(Runtime& runtime, KvCache cache) : runtime_(&runtime), cache_(std::move(cache)) {
+    keys_.reserve(cache_.capacity());
+  }
 
   Runtime* runtime_;
   KvCache cache_;

@@ -100,6 +100,36 @@ TEST_P(Speculation, LogitsOfABatchAreThoseOfOneByOne) {
   }
 }
 
+// The same for threads: eight read a prompt at once, one reads it id by id.
+TEST_P(Speculation, LogitsOfEightThreadsAreThoseOfOne) {
+  std::vector<float> logits[2];
+  for (const int threads : {1, 8}) {
+    LoadOptions files = Files();
+    files.threads = threads;
+    auto runtime = engine::Runtime::Load(files);
+    ASSERT_TRUE(runtime) << runtime.error().message;
+    engine::Pipeline& pipeline = (*runtime)->pipeline();
+    ASSERT_EQ(pipeline.threads(), threads);
+    const size_t vocab = static_cast<size_t>((*runtime)->model().llm.vocab);
+    Random random(5);
+    std::vector<engine::Position> text(40);
+    for (auto& position : text) position.id = static_cast<int32_t>(random.Below(vocab));
+    auto cache = (*runtime)->NewCache();
+    ASSERT_TRUE(cache);
+    std::vector<float>& found = logits[threads == 8];
+    found.resize((text.size() + 1) * vocab);
+    const size_t together = threads == 8 ? text.size() : 1;
+    for (size_t i = 0; i < text.size(); i += together) {
+      pipeline.Prefill(std::span(text).subspan(i, together), *cache,
+                       Mat<float>(found.data() + i * vocab, together, vocab));
+    }
+    // And one id by both.
+    pipeline.Step(text[0].id, *cache, Mat<float>(found.data() + text.size() * vocab, 1, vocab));
+  }
+  ASSERT_EQ(logits[0].size(), logits[1].size());
+  EXPECT_EQ(std::memcmp(logits[0].data(), logits[1].data(), logits[0].size() * sizeof(float)), 0);
+}
+
 TEST_P(Speculation, SameIdsForEveryDraftLengthAndCache) {
   for (const KvType kv : {KvType::kF16, KvType::kF32, KvType::kQ8_0}) {
     LoadOptions files = Files();

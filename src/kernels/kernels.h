@@ -6,7 +6,8 @@
 // Included by files that are compiled with ISA flags, hence C headers and plain types only.
 //
 // Contract of every function unless its comment says otherwise:
-// - pointers to float are aligned as float, others not at all; arrays may have any length, 0 included;
+// - pointers to float are aligned as float, others not at all (quant_kernels.h: to integers too); arrays may
+// have any length, 0 included;
 // - nothing is read or written outside the stated ranges; inputs and outputs are the same array or disjoint;
 // - NaN and infinity propagate as IEEE arithmetic has it; the result depends on the arguments alone, so
 //   that sums run in one order per table (no thread count, alignment or neighbour changes a bit);

@@ -9,6 +9,8 @@
 //     y   = fma(float(acc), scale_w[b,s] * d[b], y)
 //     y   = fma(min_w[b,s], d[b] * sum of q_x over s, y)          formats with a min only
 //
+// Bytes lie at any address, floats, integers and packed units are aligned as their types.
+//
 // Integer sums do not depend on their order, and the float chain is written out, so that every table gives
 // the same bits, for one row or many.
 #pragma once
@@ -21,7 +23,11 @@ namespace mobilevlm {
 // The most rows any table takes at once.
 constexpr size_t kMostQuantRows = 16;
 
-// 1 to QuantKernels::tile_rows rows of quantised activations, side by side. Nothing is aligned.
+// The most inputs that gemm takes at once: two unpacked panels of them, 18 KiB with their scales, stay in the
+// first-level cache while all rows pass. ops/linear_quantised.cc cuts the inputs accordingly.
+constexpr size_t kMostGemmInputs = 512;
+
+// 1 to QuantKernels::tile_rows rows of quantised activations, side by side.
 struct QuantisedRows {
   size_t rows;
   const int8_t* q;     // [k / 4][rows][4], or [k / block][rows][block] where whole_blocks says so
@@ -73,8 +79,9 @@ struct QuantKernels {
   // Unpacks k inputs of a panel, a multiple of the unit.
   void (*unpack[kPackedFormatCount])(const void* panel, size_t k, const UnpackedPanel& out);
 
-  // y[r][0 .. 31] = start[r][0 .. 31] + all rows times two unpacked panels over k > 0 inputs; x.rows is at
-  // most tile_rows. The stride of start may be 0: a bias. start may be y, else they are disjoint.
+  // y[r][0 .. 31] = start[r][0 .. 31] + all rows times two unpacked panels over k inputs, 1 block to
+  // kMostGemmInputs; x.rows is at most tile_rows. The stride of start may be 0: a bias. start may be y, else
+  // they are disjoint.
   using GemmFn = void (*)(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start,
                           PairSums y);
   GemmFn gemm[2][2];  // blocks of 32; index: [sub_blocks - 1][has_min]

@@ -3,6 +3,7 @@
 // tables agree to the bit.
 #include "kernels/quant_kernels.h"
 
+#include <array>
 #include <cstring>
 
 #include "kernels/kernels.h"
@@ -46,23 +47,32 @@ std::vector<unsigned char> RandomPanel(PackedFormat format, size_t k, uint64_t s
   return panel;
 }
 
-// Quantised rows with everything a format of these traits asks for.
+// Quantised rows with everything a format of these traits asks for, and all of it as badly aligned as the
+// contract allows: each array begins one element behind an aligned address, bytes at an odd one.
 struct Activations {
   Activations(const QuantKernels& quant, const std::vector<float>& x, size_t count,
               const PackedTraits& traits)
-      : rows(count), k(x.size() / count), q(x.size()), scale(x.size() / traits.block), sums(x.size() / 16) {
-    quant.quantise_rows(x.data(), k, rows, k, traits.block, q.data(), scale.data(), sums.data());
+      : rows(count),
+        k(x.size() / count),
+        q(1 + x.size()),
+        scale(1 + x.size() / traits.block),
+        sums(1 + x.size() / 16),
+        start(1),
+        scaled_sums(1) {
+    quant.quantise_rows(x.data(), k, rows, k, traits.block, &q[1], scale.data() + 1, sums.data() + 1);
     const size_t sub = traits.block / static_cast<size_t>(traits.sub_blocks);
     for (size_t s = 0; s < k / sub; ++s) {
       for (size_t r = 0; r < rows; ++r) {
         int32_t sum = 0;
-        for (size_t i = s * sub / 16; i < (s + 1) * sub / 16; ++i) sum += sums[i * rows + r];
+        for (size_t i = s * sub / 16; i < (s + 1) * sub / 16; ++i) sum += sums[1 + i * rows + r];
         start.push_back(-traits.offset * sum);
-        scaled_sums.push_back(scale[s * sub / traits.block * rows + r] * static_cast<float>(sum));
+        scaled_sums.push_back(scale[1 + s * sub / traits.block * rows + r] * static_cast<float>(sum));
       }
     }
   }
-  QuantisedRows view() const { return {rows, q.data(), scale.data(), start.data(), scaled_sums.data()}; }
+  QuantisedRows view() const {
+    return {rows, q.data() + 1, scale.data() + 1, start.data() + 1, scaled_sums.data() + 1};
+  }
 
   size_t rows, k;
   std::vector<int8_t> q;
@@ -137,23 +147,28 @@ TEST_P(QuantisedTest, UnpackEqualsTheReference) {
     const size_t k = 2 * traits.unit_inputs;
     const auto panel = RandomPanel(format, k, 17 + static_cast<uint64_t>(f));
     const size_t scales = k / traits.block * static_cast<size_t>(traits.sub_blocks) * kPackedOutputs;
-    std::vector<uint8_t> q(k * kPackedOutputs), wanted_q(q.size());
-    std::vector<float> s(scales), wanted_s(scales), m(scales), wanted_m(scales);
-    quant_.unpack[f](panel.data(), k, {q.data(), s.data(), m.data()});
-    kGenericQuantKernels.unpack[f](panel.data(), k, {wanted_q.data(), wanted_s.data(), wanted_m.data()});
+    // To odd addresses.
+    std::vector<uint8_t> q(1 + k * kPackedOutputs), wanted_q(q.size());
+    std::vector<float> s(1 + scales), wanted_s(s.size()), m(s.size()), wanted_m(s.size());
+    const UnpackedPanel found{q.data() + 1, s.data() + 1, m.data() + 1};
+    const UnpackedPanel wanted{wanted_q.data() + 1, wanted_s.data() + 1, wanted_m.data() + 1};
+    quant_.unpack[f](panel.data(), 0, found);
+    EXPECT_EQ(q, wanted_q) << "format " << f << ": nothing, unpacked";
+    quant_.unpack[f](panel.data(), k, found);
+    kGenericQuantKernels.unpack[f](panel.data(), k, wanted);
     if (!quant_.signed_weights) {
-      for (uint8_t& value : q) value = static_cast<uint8_t>(value - traits.offset);
+      for (size_t i = 1; i < q.size(); ++i) q[i] = static_cast<uint8_t>(q[i] - traits.offset);
     }
     EXPECT_EQ(q, wanted_q) << "format " << f;
-    EXPECT_TRUE(SameBits(s.data(), wanted_s.data(), scales)) << "format " << f;
-    EXPECT_TRUE(SameBits(m.data(), wanted_m.data(), scales)) << "format " << f;
+    EXPECT_TRUE(SameBits(s.data(), wanted_s.data(), s.size())) << "format " << f;
+    EXPECT_TRUE(SameBits(m.data(), wanted_m.data(), m.size())) << "format " << f;
   }
 }
 
 TEST_P(QuantisedTest, GemvEqualsTheReference) {
   for (int f = 0; f < kPackedFormatCount; ++f) {
     const PackedTraits& traits = kPackedTraits[f];
-    for (const size_t units : {1u, 2u, 3u, 9u}) {
+    for (const size_t units : {0u, 1u, 2u, 3u, 9u}) {
       const size_t k = units * traits.unit_inputs;
       const auto panel = RandomPanel(static_cast<PackedFormat>(f), k, units);
       const Activations x(kGenericQuantKernels, RandomFloats(k, 5), 1, traits);
@@ -169,17 +184,20 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
   for (int f = 0; f < kPackedFormatCount; ++f) {
     const PackedFormat format = static_cast<PackedFormat>(f);
     const PackedTraits& traits = kPackedTraits[f];
-    // More than the steps that any table takes at once, and not a multiple of them.
-    const size_t k = traits.unit_inputs * (traits.unit_inputs < 256 ? 11 : 2);
-    for (size_t rows = 1; rows <= quant_.tile_rows; ++rows) {
+    // One unit, all that gemm takes, and in between what no table's steps divide.
+    std::vector<size_t> depths{traits.unit_inputs, kMostGemmInputs};
+    if (traits.unit_inputs < 256) depths.push_back(7 * traits.unit_inputs);
+    for (size_t i = 0; i < depths.size() * quant_.tile_rows; ++i) {
+      const size_t k = depths[i / quant_.tile_rows], rows = 1 + i % quant_.tile_rows;
       const std::vector<unsigned char> packed[2] = {RandomPanel(format, k, rows),
                                                     RandomPanel(format, k, rows + 50)};
-      std::vector<uint8_t> q(2 * k * kPackedOutputs);
-      std::vector<float> s(2 * k / 16 * kPackedOutputs), m(s.size());
+      // At odd addresses, as x.
+      const size_t quants = k * kPackedOutputs, scales = k / 16 * kPackedOutputs;
+      std::vector<uint8_t> q(1 + 2 * quants);
+      std::vector<float> s(1 + 2 * scales), m(s.size());
       UnpackedPanel panels[2];
       for (size_t p = 0; p < 2; ++p) {
-        panels[p] = {q.data() + p * k * kPackedOutputs, s.data() + p * s.size() / 2,
-                     m.data() + p * m.size() / 2};
+        panels[p] = {q.data() + 1 + p * quants, s.data() + 1 + p * scales, m.data() + 1 + p * scales};
         quant_.unpack[f](packed[p].data(), k, panels[p]);
       }
       const std::vector<float> values = RandomFloats(rows * k, rows);
@@ -203,7 +221,7 @@ TEST_P(QuantisedTest, GemmEqualsTheReferenceAndGemv) {
           kGenericQuantKernels.gemv[f](packed[p].data(), k, one.view(), wanted.data() + p * kPackedOutputs);
         }
         EXPECT_TRUE(SameBits(y.data() + r * kStride, wanted.data(), kStride))
-            << "format " << f << ", row " << r << " of " << rows;
+            << "format " << f << ", row " << r << " of " << rows << ", " << k << " inputs";
       }
     }
   }
@@ -215,9 +233,10 @@ TEST_P(QuantisedTest, FewRowsEqualTheReference) {
   ASSERT_LE(few.most_rows, kMostQuantRows);
   for (int f = 0; f < kPackedFormatCount; ++f) {
     const PackedTraits& traits = kPackedTraits[f];
-    const size_t k = traits.unit_inputs * 3;
-    const auto panel = RandomPanel(static_cast<PackedFormat>(f), k, 5);
-    for (size_t rows = 2; rows <= few.most_rows; ++rows) {
+    for (size_t i = 0; i < 3 * (few.most_rows - 1); ++i) {
+      const size_t rows = 2 + i / 3, units = std::array<size_t, 3>{0, 1, 3}[i % 3];
+      const size_t k = traits.unit_inputs * units;
+      const auto panel = RandomPanel(static_cast<PackedFormat>(f), k, 5);
       const std::vector<float> values = RandomFloats(rows * k, rows);
       QuantKernels quantising = quant_;
       quantising.quantise_rows = few.quantise_rows;
@@ -229,7 +248,8 @@ TEST_P(QuantisedTest, FewRowsEqualTheReference) {
         const Activations one(kGenericQuantKernels, {row, row + static_cast<int64_t>(k)}, 1, traits);
         kGenericQuantKernels.gemv[f](panel.data(), k, one.view(), wanted.data() + r * kPackedOutputs);
       }
-      EXPECT_TRUE(SameBits(y.data(), wanted.data(), y.size())) << "format " << f << ", " << rows << " rows";
+      EXPECT_TRUE(SameBits(y.data(), wanted.data(), y.size()))
+          << "format " << f << ", " << rows << " rows, " << units << " units";
     }
   }
 }

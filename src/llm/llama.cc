@@ -27,14 +27,14 @@ struct Buffers {
 
 // LlamaAttention.forward, causal; x += o(attention(...)).
 void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWeights& weights, size_t layer,
-               const RopeTable& rope, std::span<const Stretch> stretches, AttentionScratch& scratch,
+               const RopeTable& rope, std::span<const Stretch> stretches, LlmScratch& scratch,
                const Buffers& b, Mat<float> x) {
   RmsNorm(ctx, x, weights.attention_norm, config.rms_eps, b.normed);
   Linear(ctx, b.normed, {{&weights.q, b.q}, {&weights.k, b.k}, {&weights.v, b.v}});
-  std::vector<AttentionPart> parts;
-  std::vector<size_t> rows;  // where each begins
-  parts.reserve(stretches.size());
-  rows.reserve(stretches.size());
+  std::vector<AttentionPart>& parts = scratch.parts;
+  std::vector<size_t>& rows = scratch.part_rows;
+  parts.clear();
+  rows.clear();
   size_t row = 0;
   for (const Stretch& stretch : stretches) {
     const size_t start = stretch.cache->length();
@@ -56,7 +56,7 @@ void Attention(const OpsContext& ctx, const LlmConfig& config, const LlmBlockWei
     ApplyRope(*ctx.kernels, rope, start, k);
     cache.StoreHead(*ctx.kernels, layer, head, k, v);
   };
-  AttentionCausal(ctx, parts, scratch, std::ref(rotate_and_store));
+  AttentionCausal(ctx, parts, scratch.attention, std::ref(rotate_and_store));
   Linear(ctx, b.q, weights.o, b.normed);
   AddInPlace(ctx, b.normed, x);
 }
@@ -122,7 +122,7 @@ void Forward(const OpsContext& ctx, const LlmConfig& config, const LlmWeights& w
   MVLM_CHECK(tokens == x.rows(), "stretches of {} tokens, {} rows", tokens, x.rows());
   const Buffers buffers(config, x.rows(), scratch);
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    Attention(ctx, config, weights.blocks[layer], layer, rope, stretches, scratch.attention, buffers, x);
+    Attention(ctx, config, weights.blocks[layer], layer, rope, stretches, scratch, buffers, x);
     Mlp(ctx, config, weights.blocks[layer], buffers, x);
   }
   for (const Stretch& stretch : stretches) stretch.cache->Advance(stretch.tokens);

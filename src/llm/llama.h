@@ -51,6 +51,8 @@ struct LlmScratch {
   AlignedBuffer<float> normed, k, v;  // [tokens, hidden or kv_heads * head_dim]
   AlignedBuffer<float> q;             // [tokens, heads * head_dim]
   AlignedBuffer<float> gate, up;      // [tokens, intermediate]
+  std::vector<AttentionPart> parts;   // [stretches]
+  std::vector<size_t> part_rows;      // [stretches]: where each begins
 
   static uint64_t Bytes(const LlmConfig& config, size_t tokens);  // what they grow to
 };

@@ -5,7 +5,8 @@
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <vector>
+#include <memory>
+#include <type_traits>
 
 #include "ops/formats.h"
 
@@ -24,11 +25,13 @@ constexpr size_t kMostRowsInPlace = 2;
 
 size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+}  // namespace
+
 // The queries of one call that share keys. The query heads that share a key head form one matrix of rows: row
 // i is token i / group, head kv_head * group + i % group.
-struct Job {
+struct AttentionJob {
   const KernelTable& kernels;
-  size_t index;  // of the part
+  size_t index;  // of the AttentionPart
   Mat<const float> q;
   Mat<float> out;
   KvView kv;
@@ -36,7 +39,8 @@ struct Job {
   bool causal;
   size_t first_position;
   size_t group;
-  size_t parts;         // items per key head
+  size_t row_ranges;    // that rows are cut into: items per key head
+  size_t end;           // of this job's items among those of all jobs
   bool in_place;        // few rows: keys and values are not packed, each row reads them where they are
   size_t width;         // of a panel
   size_t dim_chunks;    // of kPanelK, for the product over head_dim
@@ -63,6 +67,9 @@ struct Job {
     return key_blocks() ? KeyBlock(kv_head, position, 0) : At(kv.k, kv_head, position);
   }
 };
+static_assert(std::is_trivially_destructible_v<AttentionJob>);  // the scratch only forgets them
+
+namespace {
 
 // The buffers of one thread, cut from the caller's scratch.
 struct Slot {
@@ -74,15 +81,15 @@ struct Slot {
   float* max;     // [rows of an item]: running maximum of the scores
   float* total;   // [rows of an item]: running sum of exp(score - max)
 
-  static size_t Floats(const Job& job) { return Slot().Cut(job, nullptr); }
+  static size_t Floats(const AttentionJob& job) { return Slot().Cut(job, nullptr); }
   // Places the buffers from base on, or only counts if it is nullptr. Returns the floats used.
-  size_t Cut(const Job& job, float* base) {
+  size_t Cut(const AttentionJob& job, float* base) {
     size_t used = 0;
     const auto take = [&](float*& pointer, size_t n) {
       if (base != nullptr) pointer = base + used;
       used += RoundUp(n, 16);
     };
-    const size_t rows = (job.rows() + job.parts - 1) / job.parts;
+    const size_t rows = (job.rows() + job.row_ranges - 1) / job.row_ranges;
     if (!job.in_place) {
       take(keys, RoundUp(kKeysPerBlock, job.width) * job.dim_chunks * kPanelK);
       take(values, kKeysPerBlock * job.sums_stride());
@@ -94,7 +101,7 @@ struct Slot {
     take(total, rows);
     return used;
   }
-  float* Keys(const Job& job, size_t key, size_t chunk) const {
+  float* Keys(const AttentionJob& job, size_t key, size_t chunk) const {
     return keys + (key / job.width * job.dim_chunks + chunk) * kPanelK * job.width;
   }
 };
@@ -104,14 +111,14 @@ struct Chunk {
   size_t first, depth;
   size_t offset;  // bytes from the row's start
 };
-Chunk GetChunk(const Job& job, size_t chunk) {
+Chunk GetChunk(const AttentionJob& job, size_t chunk) {
   const DTypeInfo& type = GetDTypeInfo(job.kv.type);
   const size_t first = chunk * kPanelK;
   return {first, std::min(kPanelK, job.kv.head_dim - first), first / type.block_size * type.block_bytes};
 }
 
 // Keys and values [begin, begin + count) of one head, the way gemm_panel takes them.
-void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t count) {
+void PackBlock(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t begin, size_t count) {
   const size_t block_size = GetDTypeInfo(job.kv.type).block_size;
   for (size_t key = 0; key < count; key += job.width) {
     const unsigned char* keys = job.At(job.kv.k, kv_head, begin + key);
@@ -137,7 +144,8 @@ void PackBlock(const Job& job, const Slot& slot, size_t kv_head, size_t begin, s
 }
 
 // The part of Scores for keys in blocks that are read in place.
-void BlockScores(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count) {
+void BlockScores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block,
+                 size_t count) {
   for (size_t key = 0; key < count; key += kKeyBlock) {
     // Behind the keys of this block come its values.
     const unsigned char* behind = key + kKeyBlock < count ? job.KeyBlock(kv_head, block + key + kKeyBlock, 0)
@@ -156,8 +164,8 @@ void BlockScores(const Job& job, const Slot& slot, size_t kv_head, size_t rows, 
 }
 
 // scores[r][key] = q[r] . k[key] / sqrt(head_dim) for the keys [block, block + count), packed or in place.
-void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows, size_t block,
-            size_t count) {
+void Scores(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t first_row, size_t rows,
+            size_t block, size_t count) {
   const float scale = 1.0f / std::sqrt(static_cast<float>(job.kv.head_dim));
   for (size_t r = 0; r < rows; ++r) {
     const size_t i = first_row + r;
@@ -195,8 +203,8 @@ void Scores(const Job& job, const Slot& slot, size_t kv_head, size_t first_row, 
 }
 
 // sums[r] += scores[r] . values for the keys [block, block + count), packed or in place.
-void AddValues(const Job& job, const Slot& slot, size_t kv_head, size_t rows, size_t block, size_t count,
-               float* sums) {
+void AddValues(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t rows, size_t block,
+               size_t count, float* sums) {
   if (job.in_place) {
     const size_t behind = block + kKeysPerBlock;
     const unsigned char* next = behind < job.kv.length          ? job.FirstKey(kv_head, behind)
@@ -217,8 +225,8 @@ void AddValues(const Job& job, const Slot& slot, size_t kv_head, size_t rows, si
 
 // Turns one row of scores into exp(score - max) and rescales what the row has gathered before. `visible` of
 // the `count` scores take part; the rest become 0.
-void OnlineSoftmax(const Job& job, float* scores, size_t visible, size_t count, float* sums, float& max,
-                   float& total) {
+void OnlineSoftmax(const AttentionJob& job, float* scores, size_t visible, size_t count, float* sums,
+                   float& max, float& total) {
   if (visible > 0) {
     const float new_max = std::max(max, job.kernels.max(scores, visible));
     const float correction = std::exp(max - new_max);  // 0 at the first block
@@ -231,8 +239,8 @@ void OnlineSoftmax(const Job& job, float* scores, size_t visible, size_t count, 
 
 // Rows [begin, end), at most a tile, against the keys [block, block + kKeysPerBlock) that they see. The
 // pointers belong to row `begin`.
-void AttendTile(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t end, size_t block,
-                float* sums, float* max, float* total) {
+void AttendTile(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t begin, size_t end,
+                size_t block, float* sums, float* max, float* total) {
   const size_t seen = job.Visible(end - 1);  // rows see more keys the later they stand
   if (seen <= block) return;
   const size_t count = std::min(kKeysPerBlock, seen - block);
@@ -247,7 +255,7 @@ void AttendTile(const Job& job, const Slot& slot, size_t kv_head, size_t begin, 
 }
 
 // Rows [begin, end) of one key head, against all the keys they see.
-void Attend(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size_t end) {
+void Attend(const AttentionJob& job, const Slot& slot, size_t kv_head, size_t begin, size_t end) {
   const size_t rows = end - begin;
   std::fill_n(slot.max, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(slot.total, rows, 0.0f);
@@ -272,14 +280,15 @@ void Attend(const Job& job, const Slot& slot, size_t kv_head, size_t begin, size
   }
 }
 
-// Items per key head. As many as the threads if the rows are many, so that each thread has rows of its own
-// (it also norms and multiplies them); else the key heads are what is shared out.
-size_t Parts(size_t rows, size_t threads) {
+// Into how many ranges the rows of a key head are cut, an item each. As many as the threads if the rows are
+// many, so that each thread has rows of its own (it also norms and multiplies them); else the key heads are
+// what is shared out.
+size_t RowRanges(size_t rows, size_t threads) {
   const size_t least = (rows + kMostRowsPerItem - 1) / kMostRowsPerItem;
   return std::max(least, std::min(threads, rows / kLeastRowsPerItem));
 }
 
-Job MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts, size_t index, bool causal) {
+AttentionJob MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts, size_t index, bool causal) {
   const auto& [q, kv, first_position, out] = parts[index];
   MVLM_CHECK(kv.head_dim > 0 && kv.head_dim % 2 == 0, "head_dim {}", kv.head_dim);
   MVLM_CHECK(kv.kv_heads > 0 && q.cols() % (kv.head_dim * kv.kv_heads) == 0 && q.rows() == out.rows() &&
@@ -302,7 +311,8 @@ Job MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts, size_t 
           .causal = causal,
           .first_position = first_position,
           .group = group,
-          .parts = Parts(q.rows() * group, threads),
+          .row_ranges = RowRanges(q.rows() * group, threads),
+          .end = 0,
           .in_place = q.rows() * group <= kMostRowsInPlace,
           .width = width,
           .dim_chunks = (kv.head_dim + kPanelK - 1) / kPanelK,
@@ -312,30 +322,30 @@ Job MakeJob(const OpsContext& ctx, std::span<const AttentionPart> parts, size_t 
 // One loop over the threads for all parts: streams that decode together have one query each.
 void Run(const OpsContext& ctx, std::span<const AttentionPart> parts, bool causal, AttentionScratch& scratch,
          const BeforeKeys& before) {
-  std::vector<Job> jobs;
-  std::vector<size_t> ends;  // of each job's items
-  size_t items = 0, slot_floats = 0;
+  AttentionJob* const first = scratch.jobs.Reserve(parts.size());
+  size_t count = 0, items = 0, slot_floats = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].q.rows() == 0 || parts[i].q.cols() == 0) continue;
-    const Job& job = jobs.emplace_back(MakeJob(ctx, parts, i, causal));
-    items += job.kv.kv_heads * job.parts;
-    ends.push_back(items);
+    AttentionJob& job = *std::construct_at(first + count++, MakeJob(ctx, parts, i, causal));
+    items += job.kv.kv_heads * job.row_ranges;
+    job.end = items;
     slot_floats = std::max(slot_floats, Slot::Floats(job));
-    if (before != nullptr && job.parts > 1) {  // the items of a head would have to wait for one of them
+    if (before != nullptr && job.row_ranges > 1) {  // the items of a head would have to wait for one of them
       const auto head = [&](size_t kv_head) { before(i, kv_head); };
       ctx.pool->ParallelFor(job.kv.kv_heads, std::ref(head));
     }
   }
+  const std::span<const AttentionJob> jobs(first, count);
   float* buffer = scratch.buffer.Reserve(static_cast<size_t>(ctx.pool->threads()) * slot_floats);
   const auto item = [&](size_t i, size_t thread) {
-    const size_t j = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
-    const Job& job = jobs[j];
-    const size_t own = i - (ends[j] - job.kv.kv_heads * job.parts), part = own / job.kv.kv_heads;
+    const AttentionJob& job = *std::ranges::upper_bound(jobs, i, {}, &AttentionJob::end);
+    const size_t own = i - (job.end - job.kv.kv_heads * job.row_ranges), range = own / job.kv.kv_heads;
     const size_t kv_head = own % job.kv.kv_heads;
-    if (before != nullptr && job.parts == 1) before(job.index, kv_head);
+    if (before != nullptr && job.row_ranges == 1) before(job.index, kv_head);
     Slot slot{};
     slot.Cut(job, buffer + thread * slot_floats);
-    Attend(job, slot, kv_head, part * job.rows() / job.parts, (part + 1) * job.rows() / job.parts);
+    Attend(job, slot, kv_head, range * job.rows() / job.row_ranges,
+           (range + 1) * job.rows() / job.row_ranges);
   };
   ctx.pool->ParallelFor(items, std::ref(item));
 }

@@ -1,8 +1,10 @@
 // Scaled dot-product attention, softmax(q k^T / sqrt(head_dim)) v, blocked over the keys with an online
 // softmax (Milakov and Gimelshein 2018; Dao et al. 2022): no [tokens, tokens] matrix exists in memory.
-// Any even head_dim. Key blocks start at multiples of 256 positions, whatever the queries, so a query's
-// result does not depend on the batch it came in or on the threads. Sums are in float, whatever the type of
-// the keys.
+// Any even head_dim. None has code of its own: the kernels (kernels/simd/gemv-inl.h, matrix-inl.h) are
+// unrolled by registers of outputs and inputs, and 64, 80 and 128 are whole registers of every instruction
+// set; other sizes end in a part of one, which is slower. Key blocks start at multiples of 256 positions,
+// whatever the queries, so a query's result does not depend on the batch it came in or on the threads. Sums
+// are in float, whatever the type of the keys.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +17,11 @@
 
 namespace mobilevlm {
 
+struct AttentionJob;  // internal
+
 // Reusable buffers; grow-only, contents meaningless between calls, one caller at a time.
 struct AttentionScratch {
+  AlignedBuffer<AttentionJob> jobs;  // one per part
   AlignedBuffer<float> buffer;
 };
 

@@ -190,6 +190,7 @@ TEST_P(AttentionTest, StoringRoundsAndStaysInItsPlace) {
 }
 
 TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
+  ThreadPool eight(8);
   AttentionScratch scratch;
   for (const DType type : kKvTypes) {
     for (const Shape& s : kCausalShapes) {
@@ -203,6 +204,11 @@ TEST_P(AttentionTest, CausalMatchesDoubleAndBatchOne) {
       AttentionCausal(threaded(), View(q, s.tokens), kv, first, scratch, View(batch, s.tokens));
       EXPECT_TRUE(Near(batch, Reference(s, q, k.Read(s), v.Read(s), true, first), kTolerance))
           << DTypeName(type) << ", " << s.tokens << ", " << s.head_dim;
+      std::vector<float> by_one(q.size()), by_eight(q.size());
+      AttentionCausal(ctx(), View(q, s.tokens), kv, first, scratch, View(by_one, s.tokens));
+      AttentionCausal(On(eight), View(q, s.tokens), kv, first, scratch, View(by_eight, s.tokens));
+      EXPECT_TRUE(SameBits(batch, by_one)) << "one thread";
+      EXPECT_TRUE(SameBits(batch, by_eight)) << "eight threads";
 
       for (const size_t step : {1u, 2u, 5u}) {  // few rows read the keys in place, many pack them
         std::vector<float> parts(q.size()), together(q.size());

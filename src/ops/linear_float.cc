@@ -6,6 +6,7 @@
 
 #include "ops/float_panels.h"
 #include "ops/formats.h"
+#include "ops/linear_outputs.h"
 #include "ops/linear_panels.h"
 #include "ops/linear_quantised.h"
 #include "ops/linear_tiles.h"
@@ -60,16 +61,14 @@ Range Part(size_t n, size_t part, size_t parts) { return {part * n / parts, (par
 void StartFromBias(const Job& job, size_t tile, size_t panel) {
   const size_t first = panel * job.width;
   for (size_t t = job.x.Token(tile); t < job.x.Token(tile + 1); ++t) {
-    CopyBias(job.w, first, job.Cols(panel), job.y.row(t) + first);
+    CopyBias(job.w, first, {job.y.row(t) + first, job.Cols(panel)});
   }
 }
 
 // The outputs of the panel that this tile meets next are on their way while it is busy with the one before.
 void PrefetchOutputs(const Job& job, size_t tile, size_t panel) {
-  for (size_t t = job.x.Token(tile); t < job.x.Token(tile + 1); ++t) {
-    const float* row = job.y.row(t) + panel * job.width;
-    for (size_t c = 0; c < job.Cols(panel); c += kFloatsPerLine) __builtin_prefetch(row + c, 1);
-  }
+  PrefetchOutputs(Mat<float>(job.y.row(job.x.Token(tile)) + panel * job.width, job.x.Rows(tile),
+                             job.Cols(panel), job.y.stride()));
 }
 
 // Part `part` of `parts` of a tile.

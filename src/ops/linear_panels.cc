@@ -5,6 +5,7 @@
 
 #include "ops/float_panels.h"
 #include "ops/formats.h"
+#include "ops/linear_outputs.h"
 #include "ops/linear_tiles.h"
 
 namespace mobilevlm {
@@ -40,7 +41,7 @@ Item FindItem(std::span<const LinearPart> parts, size_t i) {
 void MultiplyOne(const KernelTable& kernels, const float* x, const Item& item) {
   const LinearWeights& w = *item.part->w;
   float* y = item.part->y.row(0) + item.first;
-  CopyBias(w, item.first, item.count, y);
+  CopyBias(w, item.first, {y, item.count});
   kernels.gemv_columns[GetKernelFormat(w.type)](x, item.panel, FloatPanelStep(w.type), item.count, w.in,
                                                 item.next, y);
 }
@@ -49,7 +50,7 @@ void MultiplyFew(const KernelTable& kernels, const TiledRows& x, const Item& ite
   const LinearWeights& w = *item.part->w;
   const Mat<float> y = item.part->y;
   const auto multiply = kernels.gemm_wide_panel[GetKernelFormat(w.type)];
-  for (size_t t = 0; t < y.rows(); ++t) CopyBias(w, item.first, item.count, y.row(t) + item.first);
+  for (size_t t = 0; t < y.rows(); ++t) CopyBias(w, item.first, {y.row(t) + item.first, item.count});
   for (size_t k = 0; k < w.in; k += kPanelK) {  // so much of a panel stays in a cache for the second tile
     const size_t depth = std::min(kPanelK, w.in - k);
     const std::byte* block = item.panel + k * FloatPanelStep(w.type);

@@ -5,15 +5,17 @@
 #include <functional>
 
 #include "kernels/quant_kernels.h"
+#include "ops/linear_outputs.h"
 #include "ops/linear_scratch.h"
 #include "ops/pack_weights.h"
 
 namespace mobilevlm {
 namespace {
 
-// Inputs that are unpacked at once: two panels of them, 18 KiB with their scales, stay in the first-level
-// cache while all tokens pass; the float sums of the pair, 128 bytes per token, wait in the second.
-constexpr size_t kUnpackedInputs = 512;
+// Inputs that are unpacked at once; the float sums of the pair of panels, 128 bytes per token, wait in the
+// second-level cache meanwhile.
+constexpr size_t kUnpackedInputs = kMostGemmInputs;
+static_assert(kUnpackedInputs % 256 == 0, "whole units of every format");
 constexpr size_t kPairOutputs = 2 * kPackedOutputs;
 // Parts of one call: query, key and value.
 constexpr size_t kMostParts = 3;
@@ -117,19 +119,13 @@ void QuantiseTile(const Job& job, size_t tile) {
   }
 }
 
-// Copies the bias of outputs [begin, begin + count) to y, zeros where there is none.
-void StartFromBias(const LinearWeights& w, size_t begin, size_t count, size_t width, float* y) {
-  const float* bias = w.bias == nullptr ? nullptr : w.bias + begin;
-  for (size_t o = 0; o < width; ++o) y[o] = bias != nullptr && o < count ? bias[o] : 0.0f;
-}
-
 // One token times panels [begin, end).
 void MultiplyOne(const Job& job, const Part& part, size_t begin, size_t end) {
   const QuantisedRows x = job.Rows(part, 0, 0);
   for (size_t panel = begin; panel < end; ++panel) {
     const size_t first = panel * kPackedOutputs, count = std::min(kPackedOutputs, part.w->out - first);
     alignas(64) float y[kPackedOutputs];
-    StartFromBias(*part.w, first, count, kPackedOutputs, y);
+    CopyBias(*part.w, first, y);
     job.kernels.gemv[part.format](part.w->packed + panel * part.panel_bytes, job.in(), x, y);
     std::copy_n(y, count, part.y.row(0) + first);
   }
@@ -141,21 +137,30 @@ void MultiplyFew(const Job& job, const Part& part, size_t begin, size_t end) {
   alignas(64) float bias[kPackedOutputs], y[kMostQuantRows * kPackedOutputs];
   for (size_t panel = begin; panel < end; ++panel) {
     const size_t first = panel * kPackedOutputs, count = std::min(kPackedOutputs, part.w->out - first);
-    StartFromBias(*part.w, first, count, kPackedOutputs, bias);
+    CopyBias(*part.w, first, bias);
     for (size_t r = 0; r < x.rows; ++r) std::copy_n(bias, kPackedOutputs, y + r * kPackedOutputs);
     job.few->multiply[part.format](part.w->packed + panel * part.panel_bytes, job.in(), x, y);
     for (size_t r = 0; r < x.rows; ++r) std::copy_n(y + r * kPackedOutputs, count, part.y.row(r) + first);
   }
 }
 
-// The outputs that a tile is about to write: rows of y are far apart, often by a multiple of 4 KiB, so that
-// no cache would have them.
-void PrefetchOutputs(const Job& job, const Part& part, size_t tile, size_t first, size_t count) {
+// The outputs that a tile, if there is one, is about to write.
+void PrefetchTile(const Job& job, const Part& part, size_t tile, size_t first, size_t count) {
   if (tile == job.tiling.tiles) return;
-  constexpr size_t kFloatsPerLine = 64 / sizeof(float);
-  for (size_t t = job.tiling.Begin(tile); t < job.tiling.Begin(tile + 1); ++t) {
-    const float* row = part.y.row(t) + first;
-    for (size_t c = 0; c < count; c += kFloatsPerLine) __builtin_prefetch(row + c, 1);
+  const size_t begin = job.tiling.Begin(tile), rows = job.tiling.Begin(tile + 1) - begin;
+  PrefetchOutputs(Mat<float>(part.y.row(begin) + first, rows, count, part.y.stride()));
+}
+
+// The thread that gets a pair is not known, so each slot is ready before the loop.
+void ReserveSlots(const Job& job, size_t threads) {
+  const size_t most = std::min(job.in(), kUnpackedInputs);
+  if (job.scratch.slots.size() < threads) job.scratch.slots.resize(threads);
+  for (size_t thread = 0; thread < threads; ++thread) {
+    LinearScratch::Slot& slot = job.scratch.slots[thread];
+    slot.quants.Reserve(2 * most * kPackedOutputs);
+    slot.scales.Reserve(2 * most);  // 16 outputs, one scale per 16 inputs at most
+    slot.mins.Reserve(2 * most);
+    slot.sums.Reserve(job.x.rows() * kPairOutputs);
   }
 }
 
@@ -164,20 +169,19 @@ void CopyRows(StartSums from, size_t rows, size_t count, PairSums to) {
 }
 
 // All tokens times one pair of panels.
-void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::Slot& slot) {
+void MultiplyPair(const Job& job, const Part& part, size_t pair, const LinearScratch::Slot& slot) {
   const size_t first = pair * kPairOutputs, count = std::min(kPairOutputs, part.w->out - first);
   const size_t in = job.in(), most = std::min(in, kUnpackedInputs);
   const std::byte* packed = part.w->packed + 2 * pair * part.panel_bytes;
-  uint8_t* quants = slot.quants.Reserve(2 * most * kPackedOutputs);
-  float* scales = slot.scales.Reserve(2 * most);  // 16 outputs, one scale per 16 inputs at most
-  float* mins = slot.mins.Reserve(2 * most);
+  uint8_t* quants = slot.quants.data();
+  float *scales = slot.scales.data(), *mins = slot.mins.data();
   const UnpackedPanel panels[2] = {{quants, scales, mins},
                                    {quants + most * kPackedOutputs, scales + most, mins + most}};
   const auto gemm = GemmOf(job.kernels, part.traits);
   alignas(64) float bias[kPairOutputs];
-  float* sums = slot.sums.Reserve(job.x.rows() * kPairOutputs);
+  float* sums = slot.sums.data();
   const bool whole = count == kPairOutputs;
-  StartFromBias(*part.w, first, count, kPairOutputs, bias);
+  CopyBias(*part.w, first, bias);
   job.kernels.begin_gemm(part.traits.block, part.traits.sub_blocks);
   for (size_t k = 0; k < in; k += kUnpackedInputs) {
     const size_t depth = std::min(kUnpackedInputs, in - k);
@@ -187,7 +191,7 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, LinearScratch::
     const bool last = k + depth == in;
     for (size_t tile = 0; tile < job.tiling.tiles; ++tile) {
       const size_t begin = job.tiling.Begin(tile), end = job.tiling.Begin(tile + 1);
-      if (last) PrefetchOutputs(job, part, tile + 1, first, count);
+      if (last) PrefetchTile(job, part, tile + 1, first, count);
       const PairSums between{sums + begin * kPairOutputs, kPairOutputs};
       const PairSums y{part.y.row(begin) + first, part.y.stride()};
       // The sums start at the bias, or where the inputs before left them.
@@ -240,8 +244,7 @@ void LinearQuantised(const OpsContext& ctx, Mat<const float> x, std::span<const 
   scratch.scale.Reserve(tokens * (in / block));
   scratch.sums.Reserve(tokens * (in / 16));
   PrepareCorrections(job);
-  const size_t threads = static_cast<size_t>(ctx.pool->threads());
-  if (scratch.slots.size() < threads) scratch.slots.resize(threads);
+  if (!one && few == nullptr) ReserveSlots(job, static_cast<size_t>(ctx.pool->threads()));
 
   const auto quantise = [&](size_t tile) { QuantiseTile(job, tile); };
   ctx.pool->ParallelFor(job.tiling.tiles, std::ref(quantise));

@@ -1,5 +1,6 @@
-// Products with packed quantised weights, activations quantised to 8 bits per 32 inputs on the way: the
-// arithmetic is written in kernels/quant_kernels.h. ops/linear.h is the door.
+// Products with packed quantised weights, activations quantised to 8 bits per block of inputs (32 or
+// 64, as the format has it) on the way: the arithmetic is written in kernels/quant_kernels.h. ops/linear.h is
+// the door.
 #pragma once
 
 #include <span>

@@ -5,6 +5,7 @@
 
 #include "kernels/split_kernels.h"
 #include "ops/formats.h"
+#include "ops/linear_outputs.h"
 
 namespace mobilevlm {
 namespace {
@@ -89,9 +90,7 @@ void MultiplyTile(const Job& job, const Item& item, size_t step, size_t steps, s
 }
 
 void MultiplyItem(const Job& job, const Item& item, const Slot& slot) {
-  const LinearWeights& w = *item.part->w;
-  std::fill_n(slot.bias, job.most_pairs * kSplitRows, 0.0f);
-  if (w.bias != nullptr) std::copy_n(w.bias + item.begin, item.end - item.begin, slot.bias);
+  CopyBias(*item.part->w, item.begin, {slot.bias, job.most_pairs * kSplitRows});
   job.kernels.split->begin();
   for (size_t step = 0; step < job.steps; step += kSteps) {
     const size_t steps = std::min(kSteps, job.steps - step);

@@ -48,7 +48,7 @@ double Tolerance(size_t in, double w = 1.7) {
 
 TEST_P(LinearTest, MatchesDoubleOnAwkwardSizes) {
   for (const DType type : kTypes) {
-    for (const size_t in : {1u, 32u, 33u, 255u, 256u, 257u, 544u}) {
+    for (const size_t in : {1u, 32u, 33u, 255u, 256u, 257u, 544u, 768u}) {
       if (!RowBytes(type, in)) continue;
       for (const size_t out : {1u, 15u, 16u, 31u, 32u, 33u, 100u}) {
         for (const size_t tokens : {1u, 5u, 13u}) {
@@ -206,8 +206,9 @@ TEST_P(LinearTest, SeveralPartsAreTheSameAsOneAfterTheOther) {
   }
 }
 
-// Design rule: batch 1 equals batch n, one thread equals several, to the bit.
+// Design rule: batch 1 equals batch n, one thread equals three and eight, to the bit.
 TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
+  ThreadPool eight(8);
   constexpr size_t kTokens = 29;
   constexpr size_t kOut = 1111;
   std::vector<Packing> packings{{DType::kQ8_0, PackScales::kLongBlocks},
@@ -235,6 +236,12 @@ TEST_P(LinearTest, BatchAndThreadsChangeNoBit) {
         Linear(threaded(), View(x, kTokens).Rows(t, count), w.view, View(parts, kTokens).Rows(t, count));
       }
       EXPECT_TRUE(SameBits(batch, parts)) << DTypeName(type) << ", " << step << " at a time";
+    }
+    for (const size_t count : {size_t{1}, size_t{8}, kTokens}) {
+      std::vector<float> found(count * kOut);
+      Linear(On(eight), View(x, kTokens).Rows(0, count), w.view, View(found, count));
+      EXPECT_TRUE(SameBits({batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(found.size())}, found))
+          << DTypeName(type) << ", the first " << count << " by eight threads";
     }
   }
 }

@@ -1,11 +1,10 @@
-// What the float products share: x cut into tiles as gemm_panel reads them, and sums that start at the bias.
+// The input of the float products, cut into tiles as gemm_panel reads them.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
 
-#include "ops/linear.h"
 #include "ops/parallel.h"
 
 namespace mobilevlm {
@@ -42,14 +41,5 @@ struct TiledRows {
   size_t tiles;
   float* data = nullptr;  // [tiles, k blocks, kTileRows, kTileStride]
 };
-
-// The bias of outputs [first, first + count), or zeros, to y.
-inline void CopyBias(const LinearWeights& w, size_t first, size_t count, float* y) {
-  if (w.bias != nullptr) {
-    std::memcpy(y, w.bias + first, count * sizeof(float));
-  } else {
-    std::fill_n(y, count, 0.0f);
-  }
-}
 
 }  // namespace mobilevlm

@@ -44,8 +44,9 @@ inline ::testing::AssertionResult Near(const std::vector<float>& found, const st
 // One test run per kernel table; ctx() has one thread, threaded() three.
 class OpsTest : public ::testing::TestWithParam<const KernelTable*> {
  protected:
-  OpsContext ctx() { return {.pool = &one_, .kernels = GetParam()}; }
-  OpsContext threaded() { return {.pool = &three_, .kernels = GetParam()}; }
+  OpsContext ctx() { return On(one_); }
+  OpsContext threaded() { return On(three_); }
+  static OpsContext On(ThreadPool& pool) { return {.pool = &pool, .kernels = GetParam()}; }
 
  private:
   ThreadPool one_{1};

@@ -6,6 +6,7 @@
 #include "base/sanitizer.h"
 #include "compare.h"
 #include "files.h"
+#include "kernels/dispatch.h"
 #include "process.h"
 
 namespace mobilevlm::golden {
@@ -219,7 +220,10 @@ TEST(Run, EveryKernelTableGivesTheSameGreedyIds) {
   const std::vector<std::string> question{"--image", Path("image_336.png"), "-p", "What?", "-n", "12", "--kv",
                                           "f32"};
   const auto ids = AskJson(question).at("ids");
-  EXPECT_EQ(ids, AskJson(question, {.environment = {"MOBILEVLM_ISA=generic"}}).at("ids"));
+  for (const KernelTable* table : RunnableKernels()) {
+    const std::string isa = fmt::format("MOBILEVLM_ISA={}", table->name);
+    EXPECT_EQ(ids, AskJson(question, {.environment = {isa}}).at("ids")) << isa;
+  }
 }
 
 TEST(Trace, WritesWhatTheReferenceHas) {

@@ -98,21 +98,16 @@ void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, S
   for (size_t r = 0; r < x.rows; ++r) {
     for (size_t o = 0; o < 2 * kPackedOutputs; ++o) y.row[r * y.stride + o] = start.row[r * start.stride + o];
   }
-  for (size_t begin = 0; begin < k; begin += kGemmInputs) {
-    const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
-    const QuantisedRows part = RowsFrom<kBlock, kSubs>(x, begin);
-    for (size_t panel = 0; panel < 2; ++panel) {
-      const UnpackedPanel here = PanelFrom<kBlock, kSubs>(panels[panel], begin);
-      float* out = y.row + panel * kPackedOutputs;
-      // Tiles as even as possible, in whole pairs of rows.
-      const size_t pairs = (x.rows + 1) / 2;
-      size_t tiles = (pairs + kTilePairs - 1) / kTilePairs;
-      for (size_t done = 0; tiles > 0; --tiles) {
-        const size_t left = x.rows - done, even = ((left + 1) / 2 + tiles - 1) / tiles * 2;
-        const size_t count = even < left ? even : left;
-        kTiles[count](here, depth, part, done, out + done * y.stride, y.stride);
-        done += count;
-      }
+  for (size_t panel = 0; panel < 2; ++panel) {
+    float* out = y.row + panel * kPackedOutputs;
+    // Tiles as even as possible, in whole pairs of rows.
+    const size_t pairs = (x.rows + 1) / 2;
+    size_t tiles = (pairs + kTilePairs - 1) / kTilePairs;
+    for (size_t done = 0; tiles > 0; --tiles) {
+      const size_t left = x.rows - done, even = ((left + 1) / 2 + tiles - 1) / tiles * 2;
+      const size_t count = even < left ? even : left;
+      kTiles[count](panels[panel], k, x, done, out + done * y.stride, y.stride);
+      done += count;
     }
   }
 }

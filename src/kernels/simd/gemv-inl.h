@@ -4,14 +4,11 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/simd/prefetch-inl.h"
 #include "kernels/simd/rows-inl.h"
 
 namespace mobilevlm {
 namespace {
-
-inline void Prefetch(const void* base, size_t offset) {
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(base) + offset));
-}
 
 // Loads the square of `rows` <= kLanes rows from input j on; rows that do not exist are 0.
 template <class V, class Reader, class Part>
@@ -79,7 +76,6 @@ void GemvRows(const float* x, const void* block, size_t row_bytes, size_t rows, 
 template <class V, class Reader, int N, class Part>
 void GemvColumnsStripe(const float* x, const unsigned char* row, size_t row_bytes, size_t k, size_t first,
                        Part last, const void* next, float* y) {
-  constexpr size_t kAhead = 8192;  // far enough for memory
   const auto* end = row + k * row_bytes;
   if (next == nullptr) next = row;  // in the cache already
   typename V::F sum[N];
@@ -88,10 +84,7 @@ void GemvColumnsStripe(const float* x, const unsigned char* row, size_t row_byte
   sum[N - 1] = V::Load(y + (N - 1) * V::kLanes, last);
   for (size_t j = 0; j < k; ++j, row += row_bytes) {
     const auto value = V::Set(x[j]);
-    const size_t left = static_cast<size_t>(end - row);
-    const void* stream = left > kAhead ? row : next;
-    const size_t ahead = left > kAhead ? kAhead : kAhead - left;
-    for (size_t byte = 0; byte < N * Reader::kBytesPerVector; byte += 64) Prefetch(stream, ahead + byte);
+    PrefetchStream(row, end, next, 0, N * Reader::kBytesPerVector);
 #pragma GCC unroll 8
     for (int i = 0; i < N - 1; ++i) {
       sum[i] = V::Fma(value, Reader::At(row, first + i * V::kLanes, All{}), sum[i]);

@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/gemv-inl.h"
+#include "kernels/simd/prefetch-inl.h"
 #include "kernels/simd/rows-inl.h"
 #include "kernels/simd/wide_panel-inl.h"
 #include "tensor/blocks.h"

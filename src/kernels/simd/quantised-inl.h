@@ -19,15 +19,13 @@
 #include "kernels/kernels.h"
 #include "kernels/quant_kernels.h"
 #include "kernels/simd/packed_formats-inl.h"
+#include "kernels/simd/prefetch-inl.h"
 
 namespace mobilevlm {
 namespace {
 
 template <class V>
 constexpr int kParts = static_cast<int>(kPackedOutputs) / V::kLanes;
-
-// How far ahead the stream of packed weights is prefetched.
-constexpr size_t kPrefetchAhead = 8192;
 
 // The scale of a block of activations from the bits of its largest magnitude: as integers, magnitudes order
 // like the floats, infinity above them and NaN above that.
@@ -257,45 +255,19 @@ struct MakeQuantTiles : MakeQuantTiles<V, kBlock, kSubs, kMin, kCount - 1, kCoun
 template <class V, int kBlock, int kSubs, bool kMin, int... kRows>
 struct MakeQuantTiles<V, kBlock, kSubs, kMin, 0, kRows...> : QuantTiles<V, kBlock, kSubs, kMin, kRows...> {};
 
-// Inputs that all rows of a tile meet before the next ones: two panels of them, 18 KiB with their scales,
-// stay in the first-level cache.
-constexpr size_t kGemmInputs = 512;
-
-// The operands from input `begin` on.
-template <int kBlock, int kSubs>
-inline QuantisedRows RowsFrom(const QuantisedRows& x, size_t begin) {
-  const size_t block = begin / kBlock, sums = block * kSubs * x.rows;
-  return {x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums, x.scaled_sums + sums};
-}
-template <int kBlock, int kSubs>
-inline UnpackedPanel PanelFrom(const UnpackedPanel& panel, size_t begin) {
-  const size_t scales = begin / kBlock * kSubs * kPackedOutputs;
-  return {panel.quants + begin * kPackedOutputs, panel.scales + scales, panel.mins + scales};
-}
-
 template <class V, int kBlock, int kSubs, bool kMin>
 void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
   constexpr size_t kMost = V::kGemmRows;
-  alignas(
-      64) float between[kTileRows * 2 * kPackedOutputs];  // the rows of y may fight for one set of the cache
-  for (size_t begin = 0; begin < k; begin += kGemmInputs) {
-    const size_t depth = k - begin < kGemmInputs ? k - begin : kGemmInputs;
-    const QuantisedRows part = RowsFrom<kBlock, kSubs>(x, begin);
-    const StartSums from = begin == 0 ? start : StartSums{between, 2 * kPackedOutputs};
-    const PairSums to = begin + depth == k ? y : PairSums{between, 2 * kPackedOutputs};
-    for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
-      UnpackedPanel here[V::kGemmPanels];
-      for (int p = 0; p < V::kGemmPanels; ++p) here[p] = PanelFrom<kBlock, kSubs>(panels[panel + p], begin);
-      const size_t column = static_cast<size_t>(panel) * kPackedOutputs;
-      // As even as possible, so that every tile has sums enough in flight.
-      size_t tiles = (x.rows + kMost - 1) / kMost;
-      for (size_t done = 0; tiles > 0; --tiles) {
-        const size_t count = (x.rows - done + tiles - 1) / tiles;
-        MakeQuantTiles<V, kBlock, kSubs, kMin, V::kGemmRows>::kTable[count](
-            here, depth, part, done, {from.row + done * from.stride + column, from.stride},
-            {to.row + done * to.stride + column, to.stride});
-        done += count;
-      }
+  for (int panel = 0; panel < 2; panel += V::kGemmPanels) {
+    const size_t column = static_cast<size_t>(panel) * kPackedOutputs;
+    // As even as possible, so that every tile has sums enough in flight.
+    size_t tiles = (x.rows + kMost - 1) / kMost;
+    for (size_t done = 0; tiles > 0; --tiles) {
+      const size_t count = (x.rows - done + tiles - 1) / tiles;
+      MakeQuantTiles<V, kBlock, kSubs, kMin, V::kGemmRows>::kTable[count](
+          panels + panel, k, x, done, {start.row + done * start.stride + column, start.stride},
+          {y.row + done * y.stride + column, y.stride});
+      done += count;
     }
   }
 }

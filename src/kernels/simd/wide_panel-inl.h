@@ -3,11 +3,8 @@
 // way, so that the product is as quick as memory.
 #pragma once
 
-#include <array>
-#include <utility>
-
 #include "kernels/kernels.h"
-#include "kernels/simd/gemv-inl.h"
+#include "kernels/simd/prefetch-inl.h"
 #include "kernels/simd/rows-inl.h"
 
 namespace mobilevlm {
@@ -20,7 +17,6 @@ inline void WideStripe(const float* x, const unsigned char* panel, size_t k, siz
                        float* y, size_t y_stride, size_t cols) {
   using F = typename V::F;
   constexpr size_t kRowBytes = Reader::kBytesPerVector * (kWidePanel / V::kLanes);
-  constexpr size_t kAhead = 8192;  // far enough for memory
   const auto part = [&](int n) {
     const size_t begin = first + static_cast<size_t>(n) * V::kLanes;
     const size_t left = cols > begin ? cols - begin : 0;
@@ -39,11 +35,8 @@ inline void WideStripe(const float* x, const unsigned char* panel, size_t k, siz
   const unsigned char* end = panel + k * kRowBytes;
   if (next == nullptr) next = panel;  // in the cache already
   for (size_t j = 0; j < k; ++j, panel += kRowBytes) {
-    const size_t left = static_cast<size_t>(end - panel);
-    const void* stream = left > kAhead ? panel : next;
-    const size_t ahead =
-        (left > kAhead ? kAhead : kAhead - left) + first / V::kLanes * Reader::kBytesPerVector;
-    for (size_t byte = 0; byte < N * Reader::kBytesPerVector; byte += 64) Prefetch(stream, ahead + byte);
+    PrefetchStream(panel, end, next, first / V::kLanes * Reader::kBytesPerVector,
+                   N * Reader::kBytesPerVector);
     F w[N];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
@@ -81,24 +74,34 @@ void WideTile(const float* x, const unsigned char* panel, size_t k, const void* 
   }
 }
 
-using WideTileFn = void (*)(const float*, const unsigned char*, size_t, const void*, float*, size_t, size_t);
+// What is used for R rows; no tile of more than kMaxRows is compiled, because none is asked for.
+template <class V, class Reader, size_t R>
+constexpr auto* kWideTile = WideTile<V, Reader, static_cast<int>(R < V::kMaxRows ? R : V::kMaxRows)>;
 
-// Entry r is for r + 1 rows.
-template <class V, class Reader, int... R>
-constexpr std::array<WideTileFn, sizeof...(R)> WideTiles(std::integer_sequence<int, R...>) {
-  return {WideTile<V, Reader, R + 1>...};
-}
+using WideTileFn = void (*)(const float*, const unsigned char*, size_t, const void*, float*, size_t, size_t);
 
 template <class V, class Reader>
 void GemmWidePanel(const float* x, size_t rows, const void* panel, size_t k, const void* next, float* y,
                    size_t y_stride, size_t cols) {
-  static constexpr auto kTiles =
-      WideTiles<V, Reader>(std::make_integer_sequence<int, static_cast<int>(V::kMaxRows)>());
+  static_assert(V::kMaxRows <= 12);
+  static constexpr WideTileFn kTiles[] = {nullptr,
+                                          kWideTile<V, Reader, 1>,
+                                          kWideTile<V, Reader, 2>,
+                                          kWideTile<V, Reader, 3>,
+                                          kWideTile<V, Reader, 4>,
+                                          kWideTile<V, Reader, 5>,
+                                          kWideTile<V, Reader, 6>,
+                                          kWideTile<V, Reader, 7>,
+                                          kWideTile<V, Reader, 8>,
+                                          kWideTile<V, Reader, 9>,
+                                          kWideTile<V, Reader, 10>,
+                                          kWideTile<V, Reader, 11>,
+                                          kWideTile<V, Reader, 12>};
   size_t tiles = (rows + V::kMaxRows - 1) / V::kMaxRows;
   for (size_t done = 0; tiles > 0; --tiles) {  // as even as possible, as in GemmPanel
     const size_t count = (rows - done + tiles - 1) / tiles;
-    kTiles[count - 1](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
-                      done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
+    kTiles[count](x + done * kTileStride, static_cast<const unsigned char*>(panel), k,
+                  done == 0 ? next : nullptr, y + done * y_stride, y_stride, cols);
     done += count;
   }
 }

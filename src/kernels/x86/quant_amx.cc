@@ -144,6 +144,18 @@ constexpr AddStepsFn kAddSteps[] = {nullptr,
                                     AddSteps<15, kSubs, kMin>,
                                     AddSteps<16, kSubs, kMin>};
 
+// The operands from input `begin` on.
+template <size_t kBlock, int kSubs>
+inline QuantisedRows RowsFrom(const QuantisedRows& x, size_t begin) {
+  const size_t block = begin / kBlock, sums = block * kSubs * x.rows;
+  return {x.rows, x.q + begin * x.rows, x.scale + block * x.rows, x.start + sums, x.scaled_sums + sums};
+}
+template <size_t kBlock, int kSubs>
+inline UnpackedPanel PanelFrom(const UnpackedPanel& panel, size_t begin) {
+  const size_t scales = begin / kBlock * kSubs * kPackedOutputs;
+  return {panel.quants + begin * kPackedOutputs, panel.scales + scales, panel.mins + scales};
+}
+
 template <size_t kBlock, int kSubs, bool kMin>
 void AmxGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
   FinishWrites();
