@@ -8,6 +8,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "base/divide_up.h"
 #include "ops/formats.h"
 
 namespace mobilevlm {
@@ -22,8 +23,6 @@ constexpr size_t kLeastRowsPerItem = 16 * kTileRows;
 constexpr size_t kMostRowsPerItem = 26 * kTileRows;
 // Packing a block costs about as much as two rows.
 constexpr size_t kMostRowsInPlace = 2;
-
-size_t RoundUp(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

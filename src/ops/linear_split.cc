@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/divide_up.h"
 #include "kernels/split_kernels.h"
 #include "ops/formats.h"
 #include "ops/linear_outputs.h"
@@ -16,8 +17,6 @@ constexpr size_t kSteps = 32;
 constexpr size_t kMostPairs = 4;
 // Items per thread, so that all finish together.
 constexpr size_t kItemsPerThread = 3;
-
-size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
 
 struct Job {
   const KernelTable& kernels;
