@@ -120,8 +120,14 @@ TEST_F(Trainer, NonsenseIsOneLineAndExitCodeTwo) {
   expect({"run", file("c.toml", "stage = \"x\"\n[schedule]\nsteps = \"many\"\n"), "--out", out},
          "c.toml:3: schedule.steps: wanted a whole number, found a string");
   expect({"run", "lora", "--out", out}, "model.start");
+  // Annotations are looked at before weights.
   expect({"run", "lora", "--out", out, "--set", "model.start=" + Path("none"), "--set",
           "data.annotations=" + file("x.json", "[]")},
+         "x.json: there is no sample in it");
+  const std::string sample =
+      R"([{"id": "1", "conversations": [{"from": "human", "value": "A?"}, {"from": "gpt", "value": "B."}]}])";
+  expect({"run", "lora", "--out", out, "--set", "model.start=" + Path("none"), "--set",
+          "data.annotations=" + file("y.json", sample)},
          "none/config.json");
   expect({"run", "lora", "--out", out, "--set", "lora.rnak=4"}, "unknown key lora.rnak");
   const std::string nano = std::string(MOBILEVLM_SOURCE_DIR) + "/tests/golden/nano-ldpv2/hf";
