@@ -92,9 +92,11 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   }
   ThreadPool pool(options.threads);
   MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm, &pool));
-  // The tower's matrices lose next to nothing by longer blocks (docs/performance.md); the exact path keeps
-  // them.
-  const PackScales scales = options.float_activations ? PackScales::kAsStored : PackScales::kLongBlocks;
+  // A wide tower's matrices lose next to nothing by longer blocks; a narrow one, whose sums have few terms over
+  // which errors could cancel, loses some and gains no time (docs/performance.md). The exact path keeps them.
+  constexpr int kWide = 512;
+  const bool long_blocks = model->vision.hidden >= kWide && !options.float_activations;
+  const PackScales scales = long_blocks ? PackScales::kLongBlocks : PackScales::kAsStored;
   MVLM_ASSIGN(model->vision_weights, VisionWeights::Bind(model->mmproj_file, model->vision, &pool, scales));
   MVLM_ASSIGN(model->projector_weights, ProjectorWeights::Bind(model->mmproj_file, model->projector, &pool));
   ReleaseFile(model->text_file);
