@@ -92,8 +92,9 @@ Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& 
   }
   ThreadPool pool(options.threads);
   MVLM_ASSIGN(model->llm_weights, LlmWeights::Bind(model->text_file, model->llm, &pool));
-  // A wide tower's matrices lose next to nothing by longer blocks; a narrow one, whose sums have few terms over
-  // which errors could cancel, loses some and gains no time (docs/performance.md). The exact path keeps them.
+  // A wide tower's matrices lose next to nothing by longer blocks; a narrow one, whose sums have few terms
+  // over which errors could cancel, loses some and gains no time (docs/performance.md). The exact path keeps
+  // them.
   constexpr int kWide = 512;
   const bool long_blocks = model->vision.hidden >= kWide && !options.float_activations;
   const PackScales scales = long_blocks ? PackScales::kLongBlocks : PackScales::kAsStored;
