@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/atomic_file.h"
-
 namespace mobilevlm::data {
 namespace {
 constexpr uint64_t kLeastSeen = 1000;
@@ -33,11 +31,6 @@ uint64_t SkipList::skipped() const {
   return reasons_.size();
 }
 
-uint64_t SkipList::seen() const {
-  const std::lock_guard lock(mutex_);
-  return seen_;
-}
-
 std::vector<std::string> SkipList::Reasons() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<uint64_t, std::string>> sorted(reasons_.begin(), reasons_.end());
@@ -45,12 +38,6 @@ std::vector<std::string> SkipList::Reasons() const {
   std::vector<std::string> lines;
   for (auto& [sample, reason] : sorted) lines.push_back(std::move(reason));
   return lines;
-}
-
-Status SkipList::Write(const std::string& path) const {
-  std::string text;
-  for (const std::string& line : Reasons()) text += line + "\n";
-  return WriteFileAtomically(path, text);
 }
 
 }  // namespace mobilevlm::data

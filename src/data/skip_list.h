@@ -24,11 +24,8 @@ class SkipList {
   Status Skip(uint64_t sample, const std::string& reason);
 
   uint64_t skipped() const;
-  uint64_t seen() const;
   // One line a sample, in the order of their numbers.
   std::vector<std::string> Reasons() const;
-  // The same as a text file, atomically.
-  Status Write(const std::string& path) const;
 
  private:
   const double limit_;

@@ -11,6 +11,7 @@
 #include "engine/picture.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
+#include "eval/fidelity.h"
 #include "files.h"
 #include "golden.h"
 #include "process.h"
@@ -43,16 +44,6 @@ TEST(Quantize, DryRunPrintsThePlanAndWritesNothing) {
   EXPECT_EQ(plan.at("tensors").at(0).at("new_bytes"), 768 * 64 / 32 * 34);
   EXPECT_FALSE(plan.at("tensors").at(0).contains("error"));
   EXPECT_FALSE(std::filesystem::exists(directory.Path("out.gguf")));
-}
-
-double Cosine(const float* a, const float* b, size_t n) {
-  double ab = 0, aa = 0, bb = 0;
-  for (size_t i = 0; i < n; ++i) {
-    ab += static_cast<double>(a[i]) * b[i];
-    aa += static_cast<double>(a[i]) * a[i];
-    bb += static_cast<double>(b[i]) * b[i];
-  }
-  return ab / std::sqrt(aa * bb);
 }
 
 // The whole road: the quantised pair is loaded, and answers as the reference does.
@@ -107,18 +98,12 @@ TEST_P(QuantizedPair, VisualTokensKeepTheirDirection) {
 
   const NpyArray wanted = ReadGolden(model + "/visual_tokens.npy");
   ASSERT_EQ(output->visual_tokens.size(), wanted.values.size());
-  const size_t hidden = wanted.shape.back();
-  double least = 1, sum = 0;
-  for (size_t at = 0; at < wanted.values.size(); at += hidden) {
-    const double cosine = Cosine(&output->visual_tokens[at], &wanted.values[at], hidden);
-    least = std::min(least, cosine);
-    sum += cosine;
-  }
-  const double mean = sum * static_cast<double>(hidden) / static_cast<double>(wanted.values.size());
-  RecordProperty("least_cosine", fmt::format("{:.6f}", least));
-  RecordProperty("mean_cosine", fmt::format("{:.6f}", mean));
-  EXPECT_GE(mean, 0.9995);
-  EXPECT_GE(least, model == "nano-mlp" ? 0.9992 : 0.9995);
+  eval::CosineFidelity cosines;
+  cosines.Add(wanted.values, output->visual_tokens, wanted.shape.back());
+  RecordProperty("least_cosine", fmt::format("{:.6f}", cosines.least()));
+  RecordProperty("mean_cosine", fmt::format("{:.6f}", cosines.mean()));
+  EXPECT_GE(cosines.mean(), 0.9995);
+  EXPECT_GE(cosines.least(), model == "nano-mlp" ? 0.9992 : 0.9995);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, QuantizedPair, ::testing::Values("nano-ldpv2", "nano80-ldp", "nano-mlp"),
