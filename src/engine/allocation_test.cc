@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 
 #include "engine/decoder_state.h"
@@ -108,9 +109,9 @@ class DecodingAllocates : public ::testing::TestWithParam<Case> {
   static constexpr size_t kWarmUp = 3, kSteps = 6;
 
   std::shared_ptr<Runtime> Load() {
-    const std::string directory = std::string(MOBILEVLM_SOURCE_DIR) + "/" + GetParam().directory + "/";
-    auto runtime = Runtime::Load({.text = directory + "text.gguf",
-                                  .mmproj = directory + "mmproj.gguf",
+    const auto directory = std::filesystem::path(MOBILEVLM_SOURCE_DIR) / GetParam().directory;
+    auto runtime = Runtime::Load({.text = directory / "text.gguf",
+                                  .mmproj = directory / "mmproj.gguf",
                                   .threads = 3,
                                   .kv = GetParam().kv,
                                   .float_activations = GetParam().float_activations});
