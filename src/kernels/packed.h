@@ -118,20 +118,21 @@ struct PackedTraits {
   int sub_blocks;  // scales of weights per block: 1 or 2
   bool has_min;
   int offset;
+  int bits;  // of q
 };
 
 constexpr PackedTraits kPackedTraits[kPackedFormatCount] = {
-    {32, sizeof(PackedQ4_0), kQuantBlock, 1, false, 8},
-    {32, sizeof(PackedQ4_1), kQuantBlock, 1, true, 0},
-    {32, sizeof(PackedQ5_0), kQuantBlock, 1, false, 16},
-    {32, sizeof(PackedQ5_1), kQuantBlock, 1, true, 0},
-    {32, sizeof(PackedQ8_0), kQuantBlock, 1, false, 128},
-    {256, sizeof(PackedQ2_K), kQuantBlock, 2, true, 0},
-    {256, sizeof(PackedQ3_K), kQuantBlock, 2, false, 4},
-    {256, sizeof(PackedQ4_K), kQuantBlock, 1, true, 0},
-    {256, sizeof(PackedQ5_K), kQuantBlock, 1, true, 0},
-    {256, sizeof(PackedQ6_K), kQuantBlock, 2, false, 32},
-    {kLongBlock, sizeof(PackedLong), kLongBlock, 1, false, 128},
+    {32, sizeof(PackedQ4_0), kQuantBlock, 1, false, 8, 4},
+    {32, sizeof(PackedQ4_1), kQuantBlock, 1, true, 0, 4},
+    {32, sizeof(PackedQ5_0), kQuantBlock, 1, false, 16, 5},
+    {32, sizeof(PackedQ5_1), kQuantBlock, 1, true, 0, 5},
+    {32, sizeof(PackedQ8_0), kQuantBlock, 1, false, 128, 8},
+    {256, sizeof(PackedQ2_K), kQuantBlock, 2, true, 0, 2},
+    {256, sizeof(PackedQ3_K), kQuantBlock, 2, false, 4, 3},
+    {256, sizeof(PackedQ4_K), kQuantBlock, 1, true, 0, 4},
+    {256, sizeof(PackedQ5_K), kQuantBlock, 1, true, 0, 5},
+    {256, sizeof(PackedQ6_K), kQuantBlock, 2, false, 32, 6},
+    {kLongBlock, sizeof(PackedLong), kLongBlock, 1, false, 128, 8},
 };
 
 }  // namespace mobilevlm

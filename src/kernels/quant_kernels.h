@@ -34,15 +34,15 @@ struct QuantisedRows {
   const float* scale;  // [k / block][rows]
   // Arrays that are always there; what they hold counts only where it says so.
   const int32_t* start;      // [k / block][sub_blocks][rows]: where integer sums start, -offset * sum of q_x;
-                             // not for gemm of tables with signed_weights
+                             // not for gemm of formats with signed_weights
   const float* scaled_sums;  // [k / block][sub_blocks][rows]: d * sum of q_x; formats with a min only
 };
 
 // One panel (16 outputs) over some inputs, unpacked: what every weight format looks like to gemm.
 struct UnpackedPanel {
-  uint8_t* quants;  // [k / 4][16][4]: q as packed, or the signed q - offset for tables with signed_weights
+  uint8_t* quants;  // [k / 4][16][4]: q as packed, or the signed q - offset of formats with signed_weights
   float* scales;    // [k / block][sub_blocks][16]
-  float* mins;      // the same, formats with a min only
+  float* mins;      // the same; of formats without a min, what unpack has to tell gemm of the same table
 };
 
 // Products of a few rows straight from packed weights: what a server decodes together. Weights are unpacked
@@ -61,9 +61,9 @@ struct FewRowKernels {
 
 struct QuantKernels {
   const char* name;
-  bool signed_weights;  // integer sums of gemm start at 0 and unpacked weights are signed
-  bool whole_blocks;    // how quantise_rows lays q out, see QuantisedRows; with one row both are the same
-  size_t tile_rows;     // the rows that gemm takes at most
+  bool signed_weights[kPackedFormatCount];  // unpacked weights are signed, gemm takes no start
+  bool whole_blocks;  // how quantise_rows lays q out, see QuantisedRows; with one row both are the same
+  size_t tile_rows;   // the rows that gemm takes at most
 
   // Quantises rows <= tile_rows rows of k inputs, x_stride apart, in blocks of kQuantBlock or kLongBlock; k
   // is a multiple of the block. q, scale: as QuantisedRows has them, sums: [k / 16][rows], of 16 inputs each.
@@ -84,8 +84,7 @@ struct QuantKernels {
   // they are disjoint.
   using GemmFn = void (*)(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start,
                           PairSums y);
-  GemmFn gemm[2][2];  // blocks of 32; index: [sub_blocks - 1][has_min]
-  GemmFn gemm_long;   // blocks of kLongBlock
+  GemmFn gemm[kPackedFormatCount];
 
   // A thread calls begin_gemm before its first gemm of formats with blocks and sub-blocks like these, and
   // end_gemm after the last: the CPU may have registers to set up, which takes longer than a small product.
@@ -93,9 +92,17 @@ struct QuantKernels {
   void (*end_gemm)();
 };
 
-constexpr QuantKernels::GemmFn GemmOf(const QuantKernels& kernels, const PackedTraits& traits) {
-  return traits.block == kQuantBlock ? kernels.gemm[traits.sub_blocks - 1][traits.has_min]
-                                     : kernels.gemm_long;
-}
+// Tables whose gemm asks only how the scales of a format lie.
+struct GemmPerLayout {
+  QuantKernels::GemmFn blocks[2][2];  // of 32; index: [sub_blocks - 1][has_min]
+  QuantKernels::GemmFn longer;        // blocks of kLongBlock
+
+  constexpr void SetAll(QuantKernels::GemmFn (&gemm)[kPackedFormatCount]) const {
+    for (int f = 0; f < kPackedFormatCount; ++f) {
+      const PackedTraits& traits = kPackedTraits[f];
+      gemm[f] = traits.block == kQuantBlock ? blocks[traits.sub_blocks - 1][traits.has_min] : longer;
+    }
+  }
+};
 
 }  // namespace mobilevlm

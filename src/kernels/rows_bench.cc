@@ -130,7 +130,7 @@ void QuantGemm(benchmark::State& state, const QuantKernels* quant, Format format
   const float bias[kPairOutputs] = {};
   quant->begin_gemm(traits.block, traits.sub_blocks);
   for (auto _ : state) {
-    GemmOf(*quant, traits)(pair, kDepth, a.view(), {bias, 0}, {y.data(), kPairOutputs});
+    quant->gemm[format.packed](pair, kDepth, a.view(), {bias, 0}, {y.data(), kPairOutputs});
     benchmark::DoNotOptimize(y.data());
   }
   quant->end_gemm();

@@ -177,7 +177,7 @@ void MultiplyPair(const Job& job, const Part& part, size_t pair, const LinearScr
   float *scales = slot.scales.data(), *mins = slot.mins.data();
   const UnpackedPanel panels[2] = {{quants, scales, mins},
                                    {quants + most * kPackedOutputs, scales + most, mins + most}};
-  const auto gemm = GemmOf(job.kernels, part.traits);
+  const auto gemm = job.kernels.gemm[part.format];
   alignas(64) float bias[kPairOutputs];
   float* sums = slot.sums.data();
   const bool whole = count == kPairOutputs;
@@ -272,7 +272,7 @@ void UnpackToFloat(const KernelTable& kernels, const LinearWeights& w, size_t be
   const PackedFormat format = w.format;
   const PackedTraits& traits = kPackedTraits[format];
   const size_t sub = traits.block / static_cast<size_t>(traits.sub_blocks);
-  const bool is_signed = kernels.quant->signed_weights;
+  const bool is_signed = kernels.quant->signed_weights[format];
   alignas(64) uint8_t quants[kPanelK * kPackedOutputs];
   alignas(64) float scales[kPanelK / 16 * kPackedOutputs], mins[kPanelK / 16 * kPackedOutputs];
   for (size_t first = begin; first < begin + width;) {

@@ -114,11 +114,10 @@ void MatrixGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, S
 
 constexpr QuantKernels WithMatrixGemm(QuantKernels kernels) {
   kernels.name = "i8mm";
-  kernels.gemm[0][0] = MatrixGemm<kQuantBlock, 1, false>;
-  kernels.gemm[0][1] = MatrixGemm<kQuantBlock, 1, true>;
-  kernels.gemm[1][0] = MatrixGemm<kQuantBlock, 2, false>;
-  kernels.gemm[1][1] = MatrixGemm<kQuantBlock, 2, true>;
-  kernels.gemm_long = MatrixGemm<kLongBlock, 1, false>;
+  constexpr GemmPerLayout kGemm{{{MatrixGemm<kQuantBlock, 1, false>, MatrixGemm<kQuantBlock, 1, true>},
+                                 {MatrixGemm<kQuantBlock, 2, false>, MatrixGemm<kQuantBlock, 2, true>}},
+                                MatrixGemm<kLongBlock, 1, false>};
+  kGemm.SetAll(kernels.gemm);
   return kernels;
 }
 

@@ -146,12 +146,14 @@ float Product(const UnpackedPanel& panel, size_t o, size_t k, size_t block, int 
   return y;
 }
 
-template <size_t kBlock, int kSubBlocks, bool kHasMin>
+template <PackedFormat kFormat>
 void Gemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, StartSums start, PairSums y) {
+  constexpr PackedTraits kTraits = kPackedTraits[kFormat];
   for (size_t r = 0; r < x.rows; ++r) {
     for (size_t o = 0; o < 2 * kPackedOutputs; ++o) {
-      y.row[r * y.stride + o] = Product(panels[o / kPackedOutputs], o % kPackedOutputs, k, kBlock, kSubBlocks,
-                                        kHasMin, x, r, start.row[r * start.stride + o]);
+      y.row[r * y.stride + o] =
+          Product(panels[o / kPackedOutputs], o % kPackedOutputs, k, kTraits.block, kTraits.sub_blocks,
+                  kTraits.has_min, x, r, start.row[r * start.stride + o]);
     }
   }
 }
@@ -180,7 +182,7 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
 
 constinit const QuantKernels kGenericQuantKernels = {
     .name = "generic",
-    .signed_weights = true,
+    .signed_weights = {true, true, true, true, true, true, true, true, true, true, true},
     .whole_blocks = false,
     .tile_rows = kTileRows,
     .quantise_rows = QuantiseRows,
@@ -195,9 +197,9 @@ constinit const QuantKernels kGenericQuantKernels = {
                Unpack<PackedQ3_K, kPackedQ3_K>, Unpack<PackedQ4_K, kPackedQ4_K>,
                Unpack<PackedQ5_K, kPackedQ5_K>, Unpack<PackedQ6_K, kPackedQ6_K>,
                Unpack<PackedLong, kPackedLong>},
-    .gemm = {{Gemm<kQuantBlock, 1, false>, Gemm<kQuantBlock, 1, true>},
-             {Gemm<kQuantBlock, 2, false>, Gemm<kQuantBlock, 2, true>}},
-    .gemm_long = Gemm<kLongBlock, 1, false>,
+    .gemm = {Gemm<kPackedQ4_0>, Gemm<kPackedQ4_1>, Gemm<kPackedQ5_0>, Gemm<kPackedQ5_1>, Gemm<kPackedQ8_0>,
+             Gemm<kPackedQ2_K>, Gemm<kPackedQ3_K>, Gemm<kPackedQ4_K>, Gemm<kPackedQ5_K>, Gemm<kPackedQ6_K>,
+             Gemm<kPackedLong>},
     .begin_gemm = [](size_t, int) {},
     .end_gemm = [] {},
 };

@@ -4,7 +4,10 @@
 // V is one register wide: kLanes outputs, as Bytes (four inputs of each), Ints or F (floats; + - * are the
 // compiler's). It offers
 //   kSigned      weights meet Dot as signed q - offset; else unsigned q, and sums start at -offset * sum(x)
-//   kGemmRows, kGemmPanels  the register tile: rows x panels of 16 outputs
+//   kPairs       (may be missing) two products are summed in 16 bits, weights unsigned, by FirstPairs(w, x)
+//                and AddPairs(pairs, w, x), and in 32 by Widen(acc, pairs). Formats of few bits sum several
+//                groups so, whatever kSigned says; the others take Dot
+//   kGemmRows, kGemmPanels  the register tile of QuantGemm: rows x panels of 16 outputs
 //   kWholeBlocks  QuantKernels::whole_blocks
 //   LoadBytes, StoreBytes; Low4, High4 (nibbles of each byte), TwoBits<s> (v >> s & 3), BitTo<bit, value>
 //   (value where the bit is set, else 0), AddWhereBit(v, mask, part, value) (bit i of the 64-bit mask belongs
@@ -64,11 +67,25 @@ void QuantiseRows(const float* x, size_t x_stride, size_t rows, size_t k, size_t
   }
 }
 
+// How many groups' pairs of products, |x| <= 127, 16 bits hold; 0: V makes no pairs, or not one fits.
+template <class V>
+constexpr int PairGroups(int bits) {
+  if constexpr (requires { V::kPairs; }) return 32767 / (2 * 127 * ((1 << bits) - 1));
+  return 0;
+}
+
+template <class V>
+constexpr bool SignedWeights(const PackedTraits& traits) {
+  return V::kSigned && PairGroups<V>(traits.bits) == 0;
+}
+
 // q as Dot and UnpackedPanel want it.
 template <class V, class D, int b>
 inline typename V::Bytes Weights(const typename D::Unit& unit, int group, int part) {
   const auto q = D::template Quants<b>(unit, group, part);
-  if constexpr (V::kSigned && D::kTraits.offset != 0) return V::template Minus<D::kTraits.offset>(q);
+  if constexpr (SignedWeights<V>(D::kTraits) && D::kTraits.offset != 0) {
+    return V::template Minus<D::kTraits.offset>(q);
+  }
   return q;
 }
 
@@ -93,22 +110,51 @@ inline void PrefetchBlock(const typename D::Unit& unit) {
   }
 }
 
+// The sub-block of block b that begins with group `first`, by sums in 16 bits.
+template <class V, class D, int b>
+inline void AddPairGroups(const typename D::Unit& unit, const int8_t* q, int first,
+                          typename V::Ints (&acc)[kParts<V>]) {
+  constexpr int kBlock = static_cast<int>(D::kTraits.block), kGroups = kBlock / 4 / D::kTraits.sub_blocks;
+  constexpr int kFit = PairGroups<V>(D::kTraits.bits), kAtOnce = kFit < kGroups ? kFit : kGroups;
+  static_assert(kGroups % kAtOnce == 0);
+#pragma GCC unroll 8
+  for (int begin = first; begin < first + kGroups; begin += kAtOnce) {
+    typename V::Ints pairs[kParts<V>];
+#pragma GCC unroll 16
+    for (int g = begin; g < begin + kAtOnce; ++g) {
+      const auto x = V::Broadcast4(q + b * kBlock + 4 * g);
+#pragma GCC unroll 4
+      for (int p = 0; p < kParts<V>; ++p) {
+        const auto w = Weights<V, D, b>(unit, g, p);
+        pairs[p] = g == begin ? V::FirstPairs(w, x) : V::AddPairs(pairs[p], w, x);
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < kParts<V>; ++p) acc[p] = V::Widen(acc[p], pairs[p]);
+  }
+}
+
 // Block b of a unit times one row, then the blocks behind it.
 template <class V, class D, int b>
 inline void GemvBlocks(const typename D::Unit& unit, const int8_t* q, const float* scale,
                        const int32_t* start, const float* scaled_sums, typename V::F (&y)[kParts<V>]) {
   constexpr int kBlock = static_cast<int>(D::kTraits.block), kSubs = D::kTraits.sub_blocks;
-  constexpr int kGroups = kBlock / 4 / kSubs;
+  constexpr int kGroups = kBlock / 4 / kSubs, kPairGroups = PairGroups<V>(D::kTraits.bits);
+  constexpr bool kSigned = SignedWeights<V>(D::kTraits);
   PrefetchBlock<D, b>(unit);
 #pragma GCC unroll 2
   for (int s = 0; s < kSubs; ++s) {
     typename V::Ints acc[kParts<V>];
-    for (auto& sum : acc) sum = V::kSigned ? V::Zero() : V::SetInts(start[b * kSubs + s]);
+    for (auto& sum : acc) sum = kSigned ? V::Zero() : V::SetInts(start[b * kSubs + s]);
+    if constexpr (kPairGroups > 0) {
+      AddPairGroups<V, D, b>(unit, q, s * kGroups, acc);
+    } else {
 #pragma GCC unroll 16
-    for (int g = s * kGroups; g < (s + 1) * kGroups; ++g) {
-      const auto x = V::Broadcast4(q + b * kBlock + 4 * g);
+      for (int g = s * kGroups; g < (s + 1) * kGroups; ++g) {
+        const auto x = V::Broadcast4(q + b * kBlock + 4 * g);
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts<V>; ++p) acc[p] = V::Dot(acc[p], Weights<V, D, b>(unit, g, p), x);
+        for (int p = 0; p < kParts<V>; ++p) acc[p] = V::Dot(acc[p], Weights<V, D, b>(unit, g, p), x);
+      }
     }
     const auto d = V::Set(scale[b]);
 #pragma GCC unroll 4
@@ -132,7 +178,7 @@ void Gemv(const void* panel, size_t k, const QuantisedRows& x, float* y) {
   const size_t count = k / D::kTraits.unit_inputs;
   for (size_t i = 0; i < count; ++i) {
     GemvBlocks<V, D, 0>(units[i], x.q + i * D::kTraits.unit_inputs, x.scale + i * kBlocks,
-                        V::kSigned ? nullptr : x.start + i * kSums,
+                        SignedWeights<V>(D::kTraits) ? nullptr : x.start + i * kSums,
                         D::kTraits.has_min ? x.scaled_sums + i * kSums : nullptr, sums);
   }
   for (int p = 0; p < kParts<V>; ++p) V::StoreFloats(y + p * V::kLanes, sums[p]);
@@ -275,7 +321,9 @@ void QuantGemm(const UnpackedPanel* panels, size_t k, const QuantisedRows& x, St
 // The kernels that prepare the operands of gemm the way V wants them.
 template <class V>
 constexpr void SetOperands(QuantKernels& kernels) {
-  kernels.signed_weights = V::kSigned;
+  for (int f = 0; f < kPackedFormatCount; ++f) {
+    kernels.signed_weights[f] = SignedWeights<V>(kPackedTraits[f]);
+  }
   kernels.whole_blocks = V::kWholeBlocks;
   kernels.quantise_rows = QuantiseRows<V>;
   auto& unpack = kernels.unpack;
@@ -292,8 +340,9 @@ constexpr void SetOperands(QuantKernels& kernels) {
   unpack[kPackedLong] = Unpack<V, DecodeLong<V>>;
 }
 
+// All but gemm.
 template <class V>
-constexpr QuantKernels MakeQuantKernels(const char* name) {
+constexpr QuantKernels MakeKernelsWithoutGemm(const char* name) {
   QuantKernels kernels{};
   kernels.name = name;
   kernels.tile_rows = kTileRows;
@@ -310,13 +359,18 @@ constexpr QuantKernels MakeQuantKernels(const char* name) {
   gemv[kPackedQ5_K] = Gemv<V, DecodeQ5_K<V>>;
   gemv[kPackedQ6_K] = Gemv<V, DecodeQ6_K<V>>;
   gemv[kPackedLong] = Gemv<V, DecodeLong<V>>;
-  kernels.gemm[0][0] = QuantGemm<V, kQuantBlock, 1, false>;
-  kernels.gemm[0][1] = QuantGemm<V, kQuantBlock, 1, true>;
-  kernels.gemm[1][0] = QuantGemm<V, kQuantBlock, 2, false>;
-  kernels.gemm[1][1] = QuantGemm<V, kQuantBlock, 2, true>;
-  kernels.gemm_long = QuantGemm<V, kLongBlock, 1, false>;
   kernels.begin_gemm = [](size_t, int) {};
   kernels.end_gemm = [] {};
+  return kernels;
+}
+
+template <class V>
+constexpr QuantKernels MakeQuantKernels(const char* name) {
+  QuantKernels kernels = MakeKernelsWithoutGemm<V>(name);
+  constexpr GemmPerLayout kGemm{{{QuantGemm<V, kQuantBlock, 1, false>, QuantGemm<V, kQuantBlock, 1, true>},
+                                 {QuantGemm<V, kQuantBlock, 2, false>, QuantGemm<V, kQuantBlock, 2, true>}},
+                                QuantGemm<V, kLongBlock, 1, false>};
+  kGemm.SetAll(kernels.gemm);
   return kernels;
 }
 

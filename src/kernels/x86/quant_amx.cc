@@ -198,11 +198,10 @@ constexpr QuantKernels MakeAmxKernels() {
   SetOperands<AmxOperands>(kernels);
   kernels.few_rows = &kAvx512VnniFewRowKernels;
   kernels.tile_rows = kTileDim;
-  kernels.gemm[0][0] = AmxGemm<kQuantBlock, 1, false>;
-  kernels.gemm[0][1] = AmxGemm<kQuantBlock, 1, true>;
-  kernels.gemm[1][0] = AmxGemm<kQuantBlock, 2, false>;
-  kernels.gemm[1][1] = AmxGemm<kQuantBlock, 2, true>;
-  kernels.gemm_long = AmxGemm<kLongBlock, 1, false>;
+  constexpr GemmPerLayout kGemm{{{AmxGemm<kQuantBlock, 1, false>, AmxGemm<kQuantBlock, 1, true>},
+                                 {AmxGemm<kQuantBlock, 2, false>, AmxGemm<kQuantBlock, 2, true>}},
+                                AmxGemm<kLongBlock, 1, false>};
+  kGemm.SetAll(kernels.gemm);
   kernels.begin_gemm = BeginGemm;
   kernels.end_gemm = EndGemm;
   return kernels;

@@ -1,9 +1,9 @@
-// AVX2: VPMADDUBSW takes unsigned by signed bytes, so the weight's sign moves to the activation; |w| <= 128
-// and |x| <= 127 keep its 16-bit sums from saturating.
+// AVX2: VPMADDUBSW takes unsigned by signed bytes. Weights of eight bits are signed, and with one row their
+// sign moves to the activation; |w| <= 128 and |x| <= 127 keep its 16-bit sums from saturating.
 #include <immintrin.h>
 
-#include "kernels/simd/quantised-inl.h"
 #include "kernels/tables.h"
+#include "kernels/x86/quant_avx2_gemm-inl.h"
 
 namespace mobilevlm {
 namespace {
@@ -15,8 +15,7 @@ struct Avx2Quant {
   static constexpr int kLanes = 8;
   static constexpr bool kSigned = true;
   static constexpr bool kWholeBlocks = false;
-  static constexpr int kGemmRows = 4;
-  static constexpr int kGemmPanels = 1;
+  static constexpr bool kPairs = true;
 
   static Bytes LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static void StoreBytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
@@ -47,15 +46,13 @@ struct Avx2Quant {
   static Bytes Minus(Bytes v) {
     return _mm256_sub_epi8(v, _mm256_set1_epi8(static_cast<char>(value)));
   }
-  static Bytes Broadcast4(const int8_t* p) {
-    int32_t four;
-    __builtin_memcpy(&four, p, sizeof(four));
-    return _mm256_set1_epi32(four);
-  }
+  static Bytes Broadcast4(const int8_t* p) { return mobilevlm::Broadcast4(p); }
   static Ints Dot(Ints acc, Bytes w, Bytes x) {
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return AddWidened(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
   }
+  static Ints FirstPairs(Bytes w, Bytes x) { return _mm256_maddubs_epi16(w, x); }
+  static Ints AddPairs(Ints pairs, Bytes w, Bytes x) { return AddProducts(pairs, w, x); }
+  static Ints Widen(Ints acc, Ints pairs) { return AddWidened(acc, pairs); }
   static Ints Zero() { return _mm256_setzero_si256(); }
   static Ints SetInts(int32_t value) { return _mm256_set1_epi32(value); }
   static F ToFloat(Ints v) { return _mm256_cvtepi32_ps(v); }
@@ -118,8 +115,43 @@ struct Avx2Quant {
   }
 };
 
+// Unpacks a format of eight bits, and what gemm adds for its negative weights.
+template <class D>
+void UnpackWithNegatives(const void* panel, size_t k, const UnpackedPanel& out) {
+  static_assert(D::kBlocks == 1 && D::kTraits.sub_blocks == 1);
+  Unpack<Avx2Quant, D>(panel, k, out);
+  constexpr size_t kGroups = D::kTraits.block / 4;
+  const uint8_t* quants = out.quants;
+  for (size_t b = 0; b < k / D::kTraits.block; ++b, quants += kGroups * kPackedGroup) {
+    for (size_t c = 0; c < 2; ++c) {
+      __m256i pairs = _mm256_setzero_si256();  // at least kGroups * 2 * -128
+      for (size_t g = 0; g < kGroups; ++g) {
+        const __m256i w = Avx2Quant::LoadBytes(quants + g * kPackedGroup + 32 * c);
+        const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w);
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(_mm256_abs_epi8(w), negative));
+      }
+      const __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(-1));
+      _mm256_storeu_ps(out.mins + b * kPackedOutputs + 8 * c, _mm256_cvtepi32_ps(sums));
+    }
+  }
+}
+
+template <PackedFormat... kFormats>
+constexpr void SetAvx2Gemm(QuantKernels& kernels) {
+  ((kernels.gemm[kFormats] = Avx2Gemm<kFormats, PairGroups<Avx2Quant>(kPackedTraits[kFormats].bits)>), ...);
+}
+
+constexpr QuantKernels MakeAvx2Kernels() {
+  QuantKernels kernels = MakeKernelsWithoutGemm<Avx2Quant>("avx2");
+  kernels.unpack[kPackedQ8_0] = UnpackWithNegatives<DecodeQ8_0<Avx2Quant>>;
+  kernels.unpack[kPackedLong] = UnpackWithNegatives<DecodeLong<Avx2Quant>>;
+  SetAvx2Gemm<kPackedQ4_0, kPackedQ4_1, kPackedQ5_0, kPackedQ5_1, kPackedQ8_0, kPackedQ2_K, kPackedQ3_K,
+              kPackedQ4_K, kPackedQ5_K, kPackedQ6_K, kPackedLong>(kernels);
+  return kernels;
+}
+
 }  // namespace
 
-constinit const QuantKernels kAvx2QuantKernels = MakeQuantKernels<Avx2Quant>("avx2");
+constinit const QuantKernels kAvx2QuantKernels = MakeAvx2Kernels();
 
 }  // namespace mobilevlm
