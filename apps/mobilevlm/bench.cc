@@ -10,7 +10,6 @@
 #include "bench/runner.h"
 #include "bench/temporary_directory.h"
 #include "commands.h"
-#include "synth/encode.h"
 #include "synth/synth.h"
 
 namespace mobilevlm::app {

@@ -8,7 +8,6 @@
 #include "commands.h"
 #include "eval/report/plot.h"
 #include "experiment.h"
-#include "synth/encode.h"
 #include "synth/synth.h"
 
 namespace mobilevlm::app {

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "commands.h"
-#include "synth/encode.h"
 
 namespace mobilevlm::app {
 namespace {

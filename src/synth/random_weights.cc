@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/divide_up.h"
 #include "base/random.h"
-#include "synth/encode.h"
+#include "quantize/encode.h"
 
 namespace mobilevlm {
 namespace {
@@ -37,7 +37,8 @@ std::span<const std::byte> RandomWeights::Pool(DType type, Distribution distribu
   if (pool.empty()) {
     std::vector<float> values(normals_);
     for (float& value : values) value = distribution.mean + distribution.deviation * value;
-    pool = EncodeBlocks(type, values);
+    pool.resize(RowBytes(type, values.size()).value());
+    Encode(type, values.data(), values.size(), nullptr, pool.data());
   }
   return pool;
 }

@@ -1,5 +1,8 @@
 #include "synth/synth.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/directories.h"
 #include "schema/tensors.h"
 #include "schema/write_config.h"
@@ -36,6 +39,21 @@ Result<SynthLayout> ParseSynthLayout(std::string_view name) {
   if (name == "hf-bin") return SynthLayout::kHfBin;
   if (name == "hf-safetensors") return SynthLayout::kHfSafetensors;
   return Fail("wanted a layout of gguf, hf-bin, hf-safetensors, found {}", name);
+}
+
+Result<DType> ParseSynthType(std::string_view name) {
+  std::string upper(name);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (const DTypeInfo* info = FindDType(std::string_view(upper))) return info->type;
+  return Fail("wanted a type of {}, found {}", SynthTypeNames(), name);
+}
+
+std::string SynthTypeNames() {
+  std::string names = DTypeNames();
+  std::transform(names.begin(), names.end(), names.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return names;
 }
 
 Status SynthesizeModel(const SynthOptions& options) {

@@ -22,6 +22,10 @@ enum class SynthLayout {
 // "gguf", "hf-bin", "hf-safetensors"; an Error lists them.
 Result<SynthLayout> ParseSynthLayout(std::string_view name);
 
+// Any type of tensor/dtype.h, in any case; an Error lists them.
+Result<DType> ParseSynthType(std::string_view name);
+std::string SynthTypeNames();  // "f32, f16, ..."
+
 struct SynthOptions {
   ModelSize size;
   SynthLayout layout = SynthLayout::kGguf;

@@ -9,7 +9,6 @@
 #include "gguf/reader.h"
 #include "schema/read_config.h"
 #include "schema/tensors.h"
-#include "synth/encode.h"
 #include "synth/random_weights.h"
 #include "synth/vocabulary.h"
 #include "tensor/dequantize.h"
@@ -44,8 +43,13 @@ class SynthTest : public ::testing::Test {
 std::string Bytes(const std::string& path) { return ReadFile(path, 1u << 28).value(); }
 
 TEST_F(SynthTest, EveryTypeGivesAPairThatTheLoaderAccepts) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
-    const SynthOptions options = Mini(type, type);
+  for (const DType type :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+        DType::kQ8_0, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+    EXPECT_EQ(ParseSynthType(DTypeName(type)).value(), type);
+    SynthOptions options = Mini(type, type);
+    options.size.vision.hidden = 256;  // whole blocks of 256
+    options.size.vision.heads = 4;
     ASSERT_TRUE(SynthesizeModel(options)) << DTypeName(type);
     const GgufFile text = GgufFile::Open(options.out_dir + "/text.gguf").value();
     const GgufFile mmproj = GgufFile::Open(options.out_dir + "/mmproj.gguf").value();
@@ -106,6 +110,8 @@ TEST_F(SynthTest, AnOddWidthIsRefusedByName) {
   EXPECT_EQ(status.error().message,
             "tensor blk.0.ffn_down.weight: rows of 780 values are no whole blocks of 32 values (Q8_0)");
   EXPECT_FALSE(fs::exists(options.out_dir));
+  EXPECT_EQ(SynthesizeModel(Mini(DType::kQ4_K, DType::kQ4_K)).error().message,
+            "tensor v.blk.0.attn_q.weight: rows of 192 values are no whole blocks of 256 values (Q4_K)");
 }
 
 TEST_F(SynthTest, ADirectoryThatCannotBeMadeIsNamed) {
@@ -119,6 +125,7 @@ TEST_F(SynthTest, ADirectoryThatCannotBeMadeIsNamed) {
 TEST_F(SynthTest, UnknownWordsListTheKnownOnes) {
   EXPECT_EQ(FindModelSize("2b").error().message, "wanted a size of 1.7b, 3b, 7b, mini, found 2b");
   EXPECT_EQ(ParseSynthType("Q8_0").value(), DType::kQ8_0);
+  EXPECT_EQ(ParseSynthType("q4_k").value(), DType::kQ4_K);
   const auto unknown = ParseSynthType("q9");
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().message.find("q4_0"), std::string::npos);
@@ -135,7 +142,8 @@ std::pair<double, double> Moments(const std::vector<float>& values) {
 
 TEST(RandomWeights, HaveTheWantedDistribution) {
   constexpr uint64_t kElements = 1 << 20;
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+  for (const DType type :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
     RandomWeights weights(7, 1);
     std::vector<std::byte> bytes;
     ASSERT_TRUE(weights.Stream(type, {.mean = 1.0f, .deviation = 0.25f}, kElements,
