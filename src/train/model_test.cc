@@ -295,17 +295,22 @@ TEST(Recomputed, GivesTheSameGradientsToTheBit) {
   }
 }
 
+// Two query heads share a key head.
+LlmConfig GroupedLlm(int layers) {
+  return {.hidden = 32,
+          .intermediate = 48,
+          .layers = layers,
+          .heads = 4,
+          .kv_heads = 2,
+          .head_dim = 8,
+          .vocab = 40,
+          .context = 64,
+          .rms_eps = 1e-6f};
+}
+
 TEST(GroupedHeads, EqualAModelWhoseHeadsAreRepeated) {
   torch::manual_seed(4);
-  const LlmConfig grouped{.hidden = 32,
-                          .intermediate = 48,
-                          .layers = 1,
-                          .heads = 4,
-                          .kv_heads = 2,
-                          .head_dim = 8,
-                          .vocab = 40,
-                          .context = 64,
-                          .rms_eps = 1e-6f};
+  const LlmConfig grouped = GroupedLlm(1);
   LlmConfig whole = grouped;
   whole.kv_heads = 4;
   const auto model = [](const LlmConfig& llm) {
@@ -329,15 +334,7 @@ TEST(GroupedHeads, EqualAModelWhoseHeadsAreRepeated) {
 TEST(Decoding, PartByPartEqualsTheWholeSequence) {
   torch::manual_seed(4);
   MobileVlmConfig sizes;
-  sizes.llm = {.hidden = 32,
-               .intermediate = 48,
-               .layers = 3,
-               .heads = 4,
-               .kv_heads = 2,
-               .head_dim = 8,
-               .vocab = 40,
-               .context = 64,
-               .rms_eps = 1e-6f};
+  sizes.llm = GroupedLlm(3);
   MobileVlm model(sizes);
   const torch::NoGradGuard no_gradients;
   TokenSample sample{.ids = {1, 5, 9, 13, 2, 22, 7}, .supervised = {0, 0, 0, 0, 0, 0, 0}};
