@@ -42,11 +42,7 @@ class Hosts : public testing::Test {
 
 TEST_F(Hosts, TrainAsOneProcessDoes) {
   const Directory one, two, logs;
-  {
-    Job alone(logs);
-    alone.Start(QuickMini(one.path(), "language", 20), {});
-    ASSERT_EQ(alone.Wait(0).code, 0);
-  }
+  RunAlone(one.path(), "language", 20);
   Job job(logs);
   job.StartRanks(2, "10.99.0.1:29500", QuickMini(two.path(), "language", 20), InHosts());
   for (size_t rank = 0; rank < 2; ++rank) {

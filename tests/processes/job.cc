@@ -112,6 +112,17 @@ std::vector<std::string> QuickMini(const std::string& directory, const std::stri
           "1"};
 }
 
+void RunAlone(const std::string& directory, const std::string& stage, int steps,
+              const std::vector<std::string>& flags) {
+  const Directory logs;
+  Job job(logs);
+  std::vector<std::string> command = QuickMini(directory, stage, steps);
+  command.insert(command.end(), flags.begin(), flags.end());
+  job.Start(command, {});
+  const Ended ended = job.Wait(0);
+  ASSERT_EQ(ended.code, 0) << ended.output;
+}
+
 std::vector<nlohmann::json> ReadLog(const std::string& directory, const std::string& stage) {
   std::vector<nlohmann::json> lines;
   std::ifstream stream(fmt::format("{}/{}/log.jsonl", directory, stage));

@@ -59,6 +59,10 @@ class Job {
 // `mobilevlm-train mini --quick --stage STAGE` in a directory, in float32 on one thread, every step logged.
 std::vector<std::string> QuickMini(const std::string& directory, const std::string& stage, int steps);
 
+// Runs it with more flags, as one process.
+void RunAlone(const std::string& directory, const std::string& stage, int steps,
+              const std::vector<std::string>& flags = {});
+
 // The lines of DIRECTORY/STAGE/log.jsonl.
 std::vector<nlohmann::json> ReadLog(const std::string& directory, const std::string& stage);
 

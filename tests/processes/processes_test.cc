@@ -15,17 +15,6 @@ namespace {
 constexpr int kSteps = 20;
 constexpr double kTolerance = 1e-5;
 
-void RunAlone(const std::string& directory, const std::string& stage, int steps,
-              const std::vector<std::string>& flags = {}) {
-  const Directory logs;
-  Job job(logs);
-  std::vector<std::string> command = QuickMini(directory, stage, steps);
-  command.insert(command.end(), flags.begin(), flags.end());
-  job.Start(command, {});
-  const Ended ended = job.Wait(0);
-  ASSERT_EQ(ended.code, 0) << ended.output;
-}
-
 void RunTogether(int n, const std::string& directory, const std::string& stage, int steps,
                  const std::vector<std::string>& flags = {}) {
   const Directory logs;
