@@ -54,7 +54,7 @@ class PictureGroups {
     std::vector<uint32_t> indexed;  // number in the index -> picture
     for (uint32_t p = 0; p < catalog.size(); ++p) {
       const PictureHash& hash = catalog.hash(p);
-      same_[p] = by_content.At(hash.content.low ^ hash.content.high * 31, p);
+      same_[p] = by_content.At(hash.key(), p);
       near_[p] = same_[p] == p ? p : near_[same_[p]];
       report.same_pictures += same_[p] != p;
       if (same_[p] != p || !options.near || hash.flat != 0) continue;

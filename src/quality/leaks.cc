@@ -38,8 +38,6 @@ Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& samp
   return text;
 }
 
-// A picture in one number.
-uint64_t KeyOf(const PictureHash& hash) { return hash.content.low ^ hash.content.high * 31; }
 uint64_t KeyOfName(const std::string& path) {
   return HashText(std::filesystem::path(path).filename().string());
 }
@@ -57,7 +55,7 @@ class Evaluation {
       if (options_.pictures) {
         if (picture == FlatTable::kNone) continue;
         const PictureHash& hash = catalog_.hash(picture);
-        key = KeyOf(hash);
+        key = hash.key();
         if (!pictures_.Has(key) && hash.flat == 0) {
           near_.Add(hash.frequency);
           near_pictures_.push_back(picture);
@@ -90,7 +88,7 @@ class Evaluation {
         const uint32_t picture = catalog_.Find(path);
         if (picture == FlatTable::kNone) continue;
         const PictureHash& hash = catalog_.hash(picture);
-        key = KeyOf(hash);
+        key = hash.key();
         same = pictures_.Has(key);
         if (!same && !FindNear(hash, key)) continue;
       }
@@ -115,7 +113,7 @@ class Evaluation {
         nearest = picture;
     });
     if (nearest == FlatTable::kNone) return false;
-    key = KeyOf(catalog_.hash(nearest));
+    key = catalog_.hash(nearest).key();
     return true;
   }
 

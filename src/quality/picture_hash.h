@@ -20,6 +20,9 @@ struct PictureHash {
   std::array<uint8_t, 3> mean = {};  // colour
   uint8_t flat = 0;                  // 1: next to no structure; never near another picture
   uint8_t unused[4] = {};
+
+  // `content` in one number, for tables.
+  uint64_t key() const { return content.low ^ content.high * 31; }
 };
 
 PictureHash HashPicture(const Image& picture);
