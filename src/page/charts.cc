@@ -11,8 +11,8 @@
 namespace mobilevlm::page {
 namespace {
 
-constexpr double kWidth = 360;
-constexpr double kGlyph = 6.0;  // about the width of a character
+constexpr double kWidth = 340;
+constexpr double kGlyph = 6.6;  // about the width of a character
 constexpr size_t kColours = 10;
 
 std::string Rectangle(double x, double y, double width, double height, size_t colour, double opacity = 1) {

@@ -11,8 +11,9 @@
 namespace mobilevlm::page {
 namespace {
 
-// The drawing's units; the page scales it to its column.
-constexpr double kWidth = 420, kHeight = 230, kLeft = 46, kRight = 10, kTop = 8, kBottom = 24;
+// The drawing's units; the page scales it to its column, on a phone to about 330 pixels.
+constexpr double kWidth = 340, kHeight = 200, kRight = 10, kTop = 8, kBottom = 24;
+constexpr double kGlyph = 7;  // about the width of a digit
 constexpr size_t kColours = 10;
 constexpr size_t kMostPoints = 600;  // per line: more cannot be seen
 
@@ -22,16 +23,19 @@ struct Range {
   void Add(double value) { low = std::min(low, value), high = std::max(high, value); }
   bool empty() const { return low > high; }
   void Widen() {
-    if (empty()) low = 0, high = 1;
+    if (empty() || (low == 0 && high == 0)) low = 0, high = 1;
     if (low == high) low -= std::abs(low) * 0.1 + 1e-9, high += std::abs(high) * 0.1 + 1e-9;
   }
 };
 
-// Multiples of 1, 2 or 5 times a power of ten.
-std::vector<double> Ticks(const Range& range) {
+// Multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
+std::vector<double> Ticks(const Range& range, double least = 0) {
   constexpr int kMost = 6;
   const double raw = (range.high - range.low) / kMost, power = std::pow(10.0, std::floor(std::log10(raw)));
-  const double step = power * (raw / power <= 1 ? 1 : raw / power <= 2 ? 2 : raw / power <= 5 ? 5 : 10);
+  const double step = std::max(least, power * (raw / power <= 1   ? 1
+                                               : raw / power <= 2 ? 2
+                                               : raw / power <= 5 ? 5
+                                                                  : 10));
   std::vector<double> ticks;
   for (double i = std::ceil(range.low / step - 1e-9); i * step <= range.high + 1e-9 * step; ++i) {
     ticks.push_back(i * step);
@@ -77,20 +81,24 @@ class Plotter {
     if (chart.from_zero && !chart.log_y) y_.Add(0);
     x_.Widen();
     y_.Widen();
+    for (const double tick : chart.log_y ? LogTicks(y_) : Ticks(y_)) {
+      y_labels_.emplace_back(tick, Number(chart.log_y ? std::pow(10.0, tick) : tick));
+      left_ = std::max(left_, 10 + TextWidth(y_labels_.back().second));
+    }
   }
 
   std::string Axes() const {
     std::string svg;
-    for (const double tick : chart_.log_y ? LogTicks(y_) : Ticks(y_)) {
-      const std::string label = chart_.log_y ? Number(std::pow(10.0, tick)) : Number(tick);
+    for (const auto& [tick, label] : y_labels_) {
       svg += fmt::format(
           "<line class=grid x1={0:.1f} x2={1:.1f} y1={2:.1f} y2={2:.1f} />"
           "<text x={3:.1f} y={4:.1f} text-anchor=end>{5}</text>",
-          kLeft, kWidth - kRight, Y(tick), kLeft - 5, Y(tick) + 4, label);
+          left_, kWidth - kRight, Y(tick), left_ - 5, Y(tick) + 4, label);
     }
-    for (const double tick : Ticks(x_)) {
-      svg += fmt::format("<text x={:.1f} y={:.1f} text-anchor=middle>{}</text>", X(tick), kHeight - 7,
-                         Number(tick));
+    for (const double tick : Ticks(x_, 1)) {
+      const std::string label = Number(tick);
+      const double middle = std::min(X(tick), kWidth - TextWidth(label) / 2);  // whole at the right edge
+      svg += fmt::format("<text x={:.1f} y={:.1f} text-anchor=middle>{}</text>", middle, kHeight - 7, label);
     }
     return svg;
   }
@@ -113,15 +121,18 @@ class Plotter {
   }
 
  private:
+  static double TextWidth(const std::string& text) { return kGlyph * static_cast<double>(text.size()); }
   bool Drawn(double y) const { return std::isfinite(y) && (!chart_.log_y || y > 0); }
   double Scaled(double y) const { return chart_.log_y ? std::log10(y) : y; }
-  double X(double x) const { return kLeft + (x - x_.low) / (x_.high - x_.low) * (kWidth - kLeft - kRight); }
+  double X(double x) const { return left_ + (x - x_.low) / (x_.high - x_.low) * (kWidth - left_ - kRight); }
   double Y(double y) const {
     return kHeight - kBottom - (y - y_.low) / (y_.high - y_.low) * (kHeight - kTop - kBottom);
   }
 
   const LineChart& chart_;
   Range x_, y_;
+  std::vector<std::pair<double, std::string>> y_labels_;  // ticks, scaled
+  double left_ = 0;                                       // where the axis begins, behind them
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace mobilevlm::page {
 
 struct Curve {
   std::string name;
-  std::vector<double> x, y;  // equally long, x ascending; points that are not finite are left out
+  std::vector<double> x, y;  // equally long, x ascending steps; points that are not finite are left out
 };
 
 struct LineChart {

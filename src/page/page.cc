@@ -29,7 +29,7 @@ figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid v
   min-width: 0 }
 figcaption { font-weight: 600; font-size: .9rem; margin-bottom: .3rem }
 svg { width: 100%; height: auto; display: block }
-svg text { fill: var(--dim); font: 11px system-ui, sans-serif } svg text.ink { fill: var(--ink) }
+svg text { fill: var(--dim); font: 12px system-ui, sans-serif } svg text.ink { fill: var(--ink) }
 svg .grid { stroke: var(--rule); stroke-width: 1 }
 svg rect, svg circle { fill: currentColor }
 svg polyline { fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linejoin: round }

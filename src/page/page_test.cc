@@ -87,5 +87,12 @@ TEST(LineChart, LeavesOutWhatCannotBeDrawn) {
   EXPECT_EQ(LineChartHtml({"empty", {}, false, false}).find("nan"), std::string::npos);
 }
 
+TEST(LineChart, OneStepAndNothingButZerosHavePlainAxes) {
+  const std::string html = LineChartHtml({"zeros", {{"one", {12}, {0}}}, false, true});
+  for (const std::string number : {">11<", ">12<", ">13<", ">0.2<"}) EXPECT_THAT(html, HasSubstr(number));
+  EXPECT_THAT(html, Not(HasSubstr("11.5")));
+  EXPECT_THAT(html, Not(HasSubstr("e-")));
+}
+
 }  // namespace
 }  // namespace mobilevlm::page

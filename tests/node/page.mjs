@@ -1,4 +1,4 @@
-// A browser on the chat page, for the tests.
+// A browser on our pages, for the tests.
 import assert from "node:assert/strict";
 import {existsSync} from "node:fs";
 import {load} from "./server.mjs";
@@ -12,15 +12,13 @@ export async function startBrowser() {
   return chromium.launch({executablePath: CHROMIUM, args: ["--no-sandbox", "--use-fake-device-for-media-stream"]});
 }
 
+export const LAPTOP = {viewport: {width: 1366, height: 768}};
 export const DESKTOP = {viewport: {width: 1200, height: 800}};
 export const PHONE = {viewport: {width: 390, height: 844}, isMobile: true, hasTouch: true, deviceScaleFactor: 2};
 
-// The page at `url`, connected. `page.complaints` collects what the browser reports: script errors, violations of
-// the policy, requests to other hosts.
-export async function openPage(browser, url, options = DESKTOP) {
-  const context = await browser.newContext({permissions: ["clipboard-read", "clipboard-write", "camera"], ...options});
-  context.setDefaultTimeout(120_000);  // a busy machine takes long to start pages
-  const page = await context.newPage();
+// From now on `page.complaints` collects what the browser reports: script errors, violations of the policy, requests
+// for anything but what begins with `url`.
+export function listen(page, url) {
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => {
@@ -31,6 +29,14 @@ export async function openPage(browser, url, options = DESKTOP) {
     const own = request.url().startsWith(url) || request.url().startsWith("data:");
     if (!own) page.complaints.push(`a request to ${request.url()}`);
   });
+}
+
+// The chat page at `url`, connected.
+export async function openPage(browser, url, options = DESKTOP) {
+  const context = await browser.newContext({permissions: ["clipboard-read", "clipboard-write", "camera"], ...options});
+  context.setDefaultTimeout(120_000);  // a busy machine takes long to start pages
+  const page = await context.newPage();
+  listen(page, url);
   await page.goto(url);
   await page.waitForSelector("#model:not([data-state=wait])");
   return page;

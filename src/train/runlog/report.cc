@@ -80,30 +80,44 @@ void AddValidation(const Stage& stage, std::vector<page::LineChart>& charts) {
   }
 }
 
+struct KnownTag {
+  const char* tag;
+  const char* title;  // none: no chart
+  bool log_y = false;
+};
+constexpr KnownTag kKnownTags[] = {
+    {"loss", "loss", true},
+    {"lr", "learning rate"},
+    {"lr_projector", "learning rate of the projector"},
+    {"tokens_per_second", "tokens per second"},
+    {"samples_per_second", "samples per second"},
+    {"gradient_norm", "gradient norm", true},
+    {"waiting", "share of the time waiting for data"},
+    {"exchange_share", "share of the time exchanging gradients"},
+    {"gflops_per_second", "GFLOP/s"},
+    {"flop_utilisation", "share of the float32 peak"},
+    {"seconds", nullptr},
+    {"memory_gib", nullptr},
+};
+
 std::vector<page::LineChart> Charts(const Stage& stage) {
   std::vector<page::LineChart> charts;
-  const auto add = [&](const std::string& title, const std::string& tag, bool log_y, bool from_zero) {
-    page::LineChart chart{title, {CurveOf(stage, tag)}, log_y, from_zero};
+  const auto add = [&](const std::string& title, const std::string& tag, bool log_y) {
+    page::LineChart chart{title, {CurveOf(stage, tag)}, log_y, /*from_zero=*/!log_y};
     if (!chart.series[0].y.empty()) charts.push_back(std::move(chart));
   };
-  add("loss", "loss", true, false);
-  add("learning rate", "lr", false, true);
-  add("tokens per second", "tokens_per_second", false, true);
-  add("samples per second", "samples_per_second", false, true);
-  add("gradient norm", "gradient_norm", true, false);
-  add("share of the time waiting for data", "waiting", false, true);
+  for (const KnownTag& known : kKnownTags) {
+    if (known.title != nullptr) add(known.title, known.tag, known.log_y);
+  }
   AddValidation(stage, charts);
   // Parts of the loss, whatever the stage calls them.
-  const std::vector<std::string> known{
-      "loss",          "lr",      "lr_factor", "tokens_per_second", "samples_per_second",
-      "gradient_norm", "waiting", "seconds",   "memory_gib"};
   for (const auto& [tag, value] : Scalars(stage.lines.back())) {
-    const bool shown = std::find(known.begin(), known.end(), tag) != known.end();
-    if (!shown && !tag.starts_with("validation/")) {
-      std::string title = tag;
-      std::replace(title.begin(), title.end(), '_', ' ');
-      add(title, tag, false, true);
-    }
+    const bool is_known = std::any_of(std::begin(kKnownTags), std::end(kKnownTags),
+                                      [&tag = tag](const KnownTag& known) { return tag == known.tag; });
+    if (is_known || tag.starts_with("validation/")) continue;
+    std::string title = tag;
+    std::replace(title.begin(), title.end(), '_', ' ');
+    add(title, tag, /*log_y=*/false);
   }
   return charts;
 }
