@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr uint64_t kMaxTokenizerBytes = 64 << 20;
-constexpr std::string_view kClipPrefix = "vision_model.";
 
 bool Exists(const std::string& path) {
   std::error_code ignored;
@@ -211,9 +210,7 @@ class DirectoryInspector {
     config->used_layers = config->stored_layers;
     DescribeTower(*config);
     std::vector<TensorSpec> specs = VisionTensors(*config);
-    for (TensorSpec& spec : specs) {
-      spec.hf_name = fmt::format("{}{}", kClipPrefix, spec.hf_name.substr(kHfVisionPrefix.size()));
-    }
+    for (TensorSpec& spec : specs) spec.hf_name = ClipName(spec.hf_name);
     CompareTensors(specs, config->used_layers);
     // CLIP's other half is no surprise.
     const auto is_text = [](const std::string& name) { return !name.starts_with(kClipPrefix); };

@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <unordered_set>
 
+#include "base/check.h"
 #include "base/read_file.h"
+#include "schema/clip_towers.h"
 
 namespace mobilevlm {
 namespace {
@@ -12,7 +14,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr uint64_t kMaxTokenizerBytes = 64 << 20;
-constexpr std::string_view kClipPrefix = "vision_model.";  // where kHfVisionPrefix ends in a CLIP directory
 
 // `name` in `directory`, or else in `fallback`, which may be empty.
 std::string Choose(const std::string& directory, const std::string& fallback, const std::string& name) {
@@ -27,6 +28,11 @@ int Extent(const NamedTensor& tensor, size_t axis) {
 }
 
 }  // namespace
+
+std::string ClipName(std::string_view name) {
+  MVLM_CHECK(name.starts_with(kHfVisionPrefix), "{}", name);
+  return fmt::format("{}{}", kClipPrefix, name.substr(kHfVisionPrefix.size()));
+}
 
 std::optional<TowerShape> MeasureTower(const WeightFiles& weights, std::string_view prefix) {
   const auto find = [&](std::string_view name) { return weights.Find(fmt::format("{}{}", prefix, name)); };
@@ -65,7 +71,10 @@ Result<HfDirectory> HfDirectory::Open(const HfSources& sources) {
   }
   MVLM_ASSIGN(hf.config, ParseHfConfig(json, config_path, hint));
   if (!sources.vision.empty() && !hf.config.multimodal) {
-    return Fail("{}: a text-only model has no use for a vision tower", config_path);
+    if (!sources.may_add_tower) {
+      return Fail("{}: a text-only model has no use for a vision tower", config_path);
+    }
+    MVLM_TRY(hf.AddTower(*hint.config));
   }
   const std::string tokenizer = Choose(directory, sources.base, "tokenizer.model");
   MVLM_ASSIGN(hf.tokenizer_model, ReadFile(tokenizer, kMaxTokenizerBytes));
@@ -76,10 +85,17 @@ Result<HfDirectory> HfDirectory::Open(const HfSources& sources) {
   return hf;
 }
 
+Status HfDirectory::AddTower(const VisionConfig& tower) {
+  config.vision = tower;
+  config.vision.used_layers = tower.stored_layers - 1;  // mm_vision_select_layer = -2, as everywhere
+  config.image = ClipImageConfig(tower.image_size);
+  config.multimodal = tower_added = true;
+  return CheckVisionConfig(config.vision, vision_->path());
+}
+
 Result<SourceTensor> HfDirectory::Find(std::string_view name) const {
   if (vision_ && name.starts_with(kHfVisionPrefix)) {
-    const std::string clip_name = fmt::format("{}{}", kClipPrefix, name.substr(kHfVisionPrefix.size()));
-    MVLM_ASSIGN(const NamedTensor* tensor, vision_->Require(clip_name));
+    MVLM_ASSIGN(const NamedTensor* tensor, vision_->Require(ClipName(name)));
     return SourceTensor{tensor, &*vision_};
   }
   if (adapter_) {

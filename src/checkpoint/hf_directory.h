@@ -16,10 +16,17 @@
 
 namespace mobilevlm {
 
+// In a CLIP directory the tower's tensors begin with this instead of kHfVisionPrefix.
+inline constexpr std::string_view kClipPrefix = "vision_model.";
+
+// kHfVisionPrefix + "x" as a CLIP directory names it.
+std::string ClipName(std::string_view name);
+
 struct HfSources {
-  std::string directory;    // the model, or a LoRA adapter
-  std::string base = {};    // with an adapter: the model it was trained on
-  std::string vision = {};  // a CLIP directory, whose tower is then used instead of the model's own
+  std::string directory;       // the model, or a LoRA adapter
+  std::string base = {};       // with an adapter: the model it was trained on
+  std::string vision = {};     // a CLIP directory, whose tower is then used instead of the model's own
+  bool may_add_tower = false;  // to a text-only model, which then lacks a projector; else that is an Error
 };
 
 // One tensor of the model: what is stored, and what an adapter adds to it.
@@ -41,6 +48,7 @@ class HfDirectory {
 
   std::string path;
   HfConfig config;
+  bool tower_added = false;     // config.projector is then empty
   WeightFiles weights;          // the model's, or its base's
   std::string tokenizer_model;  // the bytes of tokenizer.model, not yet parsed
 
@@ -49,6 +57,7 @@ class HfDirectory {
       : path(std::move(directory)), weights(std::move(files)) {}
   Result<SourceTensor> Find(std::string_view name) const;
   Status CheckAdapter() const;
+  Status AddTower(const VisionConfig& tower);
 
   std::optional<WeightFiles> vision_;
   std::optional<LoraAdapter> adapter_;

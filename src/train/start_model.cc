@@ -1,20 +1,15 @@
 #include "train/start_model.h"
 
-#include <filesystem>
 #include <optional>
 
 #include "base/check.h"
 #include "base/progress.h"
-#include "base/read_file.h"
-#include "schema/clip_towers.h"
 #include "schema/tensors.h"
 
 namespace mobilevlm::train {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr int kMostPictures = 8;  // in one sample; longer sequences have no positions
-constexpr std::string_view kClipPrefix = "vision_model.";
 
 Result<ProjectorType> ParseHfProjector(const std::string& name) {
   for (const ProjectorType type : {ProjectorType::kLdp, ProjectorType::kLdpV2, ProjectorType::kMlp}) {
@@ -28,13 +23,12 @@ class Sources {
  public:
   static Result<Sources> Open(const Recipe& recipe) {
     const Recipe::Model& model = recipe.model;
-    MVLM_ASSIGN(const bool text_only, IsTextOnly(model.start));
-    MVLM_ASSIGN(HfDirectory start, HfDirectory::Open(HfSources{.directory = model.start,
-                                                               .vision = text_only ? "" : model.vision}));
+    MVLM_ASSIGN(HfDirectory start,
+                HfDirectory::Open({.directory = model.start, .vision = model.vision, .may_add_tower = true}));
     Sources sources(std::move(start));
     sources.config = sources.start_.config;
-    if (text_only && !model.vision.empty()) MVLM_TRY(sources.AddTower(model));
-    if (text_only && model.vision.empty() && !model.projector.empty()) {
+    sources.fresh_projector = sources.start_.tower_added;
+    if (!sources.config.multimodal && !model.projector.empty()) {
       return Fail("{}: is a LLaMA without a tower: wanted a CLIP directory (--set model.vision=DIR)",
                   model.start);
     }
@@ -48,12 +42,8 @@ class Sources {
   // Nothing: it stays as it was initialised.
   Result<std::optional<torch::Tensor>> Read(const TensorSpec& spec) const {
     const bool in_projector = spec.hf_name.starts_with(kHfProjectorPrefix);
-    if (in_projector && projector_) return FromFile(*projector_, spec, spec.hf_name);
+    if (in_projector && projector_) return FromFile(*projector_, spec);
     if (in_projector && fresh_projector) return std::optional<torch::Tensor>();
-    if (tower_ && spec.hf_name.starts_with(kHfVisionPrefix)) {
-      const std::string name = std::string(kClipPrefix) + spec.hf_name.substr(kHfVisionPrefix.size());
-      return FromFile(*tower_, spec, name);
-    }
     MVLM_ASSIGN(const SourceTensor source, start_.Require(spec));
     return std::optional<torch::Tensor>(ReadTensor(source));
   }
@@ -65,25 +55,6 @@ class Sources {
 
  private:
   explicit Sources(HfDirectory start) : start_(std::move(start)) {}
-
-  static Result<bool> IsTextOnly(const std::string& directory) {
-    const std::string path = directory + "/config.json";
-    MVLM_ASSIGN(const std::string json, ReadFile(path, kMaxConfigBytes));
-    return json.find("\"mm_projector_type\"") == std::string::npos;
-  }
-
-  Status AddTower(const Recipe::Model& model) {
-    const std::string path = model.vision + "/config.json";
-    MVLM_ASSIGN(const std::string json, ReadFile(path, kMaxConfigBytes));
-    MVLM_ASSIGN(config.vision, ParseClipConfig(json, path));
-    MVLM_ASSIGN(tower_, WeightFiles::Open(model.vision));
-    // mm_vision_select_layer = -2: the last block's output is never used.
-    config.vision.used_layers = config.vision.stored_layers - 1;
-    config.image = ClipImageConfig(config.vision.image_size);
-    config.multimodal = true;
-    fresh_projector = true;
-    return {};
-  }
 
   Status ChooseProjector(const Recipe::Model& model) {
     if (model.projector.empty()) {
@@ -99,18 +70,17 @@ class Sources {
     return CheckProjectorConfig(config.projector, model.start);
   }
 
-  static Result<std::optional<torch::Tensor>> FromFile(const WeightFiles& files, const TensorSpec& spec,
-                                                       const std::string& name) {
-    MVLM_ASSIGN(const NamedTensor* tensor, files.Require(name));
+  static Result<std::optional<torch::Tensor>> FromFile(const WeightFiles& files, const TensorSpec& spec) {
+    MVLM_ASSIGN(const NamedTensor* tensor, files.Require(spec.hf_name));
     if (!SameShape(tensor->shape, spec.shape)) {
-      return Fail("{}: tensor {}: wanted shape [{}], found [{}]", files.FileOf(*tensor), name,
-                  fmt::join(spec.shape, ", "), fmt::join(tensor->shape, ", "));
+      return Fail("{}: tensor {}: wanted shape {}, found {}", files.FileOf(*tensor), spec.hf_name,
+                  ShapeText(spec.shape), ShapeText(tensor->shape));
     }
     return std::optional<torch::Tensor>(ReadTensor({tensor, &files}));
   }
 
   HfDirectory start_;
-  std::optional<WeightFiles> tower_, projector_;
+  std::optional<WeightFiles> projector_;
 };
 
 std::vector<TensorSpec> AllTensors(const HfConfig& config) {

@@ -94,6 +94,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
     const std::vector<TowerBatch> step = batches->Next();
     return parallel.Step(optimizer.gradients(), step.size(), [&](size_t i) { return model->Loss(step[i]); });
   };
+  stage.take_waited = [&] { return batches->TakeWaitedSeconds(); };
   stage.validate = [&] {
     std::vector<SupervisedTowerImpl::Accuracy> parts(validation.size());
     parallel.ForEachOwned(validation.size(), [&](size_t i) { parts[i] = model->Measure(validation[i]); });
