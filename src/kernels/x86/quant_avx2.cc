@@ -48,11 +48,18 @@ struct Avx2Quant {
   }
   static Bytes Broadcast4(const int8_t* p) { return mobilevlm::Broadcast4(p); }
   static Ints Dot(Ints acc, Bytes w, Bytes x) {
-    return AddWidened(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
+    AddWidened(acc, _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)));
+    return acc;
   }
   static Ints FirstPairs(Bytes w, Bytes x) { return _mm256_maddubs_epi16(w, x); }
-  static Ints AddPairs(Ints pairs, Bytes w, Bytes x) { return AddProducts(pairs, w, x); }
-  static Ints Widen(Ints acc, Ints pairs) { return AddWidened(acc, pairs); }
+  static Ints AddPairs(Ints pairs, Bytes w, Bytes x) {
+    mobilevlm::AddPairs(pairs, _mm256_maddubs_epi16(w, x));
+    return pairs;
+  }
+  static Ints Widen(Ints acc, Ints pairs) {
+    AddWidened(acc, pairs);
+    return acc;
+  }
   static Ints Zero() { return _mm256_setzero_si256(); }
   static Ints SetInts(int32_t value) { return _mm256_set1_epi32(value); }
   static F ToFloat(Ints v) { return _mm256_cvtepi32_ps(v); }

@@ -28,18 +28,13 @@ inline __m256i Broadcast4(const int8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm256_set1_epi32(four);
 }
-inline __m256i AddWidened(__m256i acc, __m256i pairs) {
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+// Assembly, because gcc would rather have all products first, of which there are more than registers, or
+// copies every sum.
+inline void AddPairs(__m256i& sum, __m256i pairs) {
+  __asm__ volatile("vpaddw %1, %0, %0" : "+x"(sum) : "x"(pairs));
 }
-
-// Sums pass here in the order of the source: gcc would rather have all products first, of which there are
-// more than registers.
-inline void InOrder(__m256i& sum) { __asm__ volatile("" : "+x"(sum)); }
-
-inline __m256i AddProducts(__m256i pairs, __m256i w, __m256i x) {
-  pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w, x));
-  InOrder(pairs);
-  return pairs;
+inline void AddWidened(__m256i& sum, __m256i pairs) {
+  __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
 }
 
 // The integer sums of R rows times the 16 outputs of a panel over kGroups groups of four inputs.
@@ -63,7 +58,12 @@ struct Avx2Sums {
           const __m256i x = Broadcast4(q + 4 * r);
 #pragma GCC unroll 2
           for (int c = 0; c < kHalves; ++c) {
-            pairs[r][c] = g == begin ? _mm256_maddubs_epi16(w[c], x) : AddProducts(pairs[r][c], w[c], x);
+            const __m256i products = _mm256_maddubs_epi16(w[c], x);
+            if (g == begin) {
+              pairs[r][c] = products;
+            } else {
+              AddPairs(pairs[r][c], products);
+            }
           }
         }
       }
@@ -71,7 +71,8 @@ struct Avx2Sums {
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
         for (int c = 0; c < kHalves; ++c) {
-          acc[r][c] = AddWidened(begin == 0 ? _mm256_set1_epi32(start[r]) : acc[r][c], pairs[r][c]);
+          if (begin == 0) acc[r][c] = _mm256_set1_epi32(start[r]);
+          AddWidened(acc[r][c], pairs[r][c]);
         }
       }
     }
@@ -101,8 +102,7 @@ struct Avx2Sums<R, kGroups, 0> {
         const __m256i x = Broadcast4(q + 4 * r);
 #pragma GCC unroll 2
         for (int c = 0; c < kHalves; ++c) {
-          acc[r][c] = AddWidened(acc[r][c], _mm256_maddubs_epi16(w[c], _mm256_xor_si256(x, m[c])));
-          InOrder(acc[r][c]);
+          AddWidened(acc[r][c], _mm256_maddubs_epi16(w[c], _mm256_xor_si256(x, m[c])));
         }
       }
     }
