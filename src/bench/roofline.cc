@@ -146,9 +146,11 @@ std::string Marks(const std::vector<Point>& points, const Axes& axes) {
     const double label_x = p.label_left ? x - 14 : x + 14;
     const std::string style = fmt::format("class=\"mark\" fill=\"{}\" text-anchor=\"{}\"", p.colour,
                                           p.label_left ? "end" : "start");
-    svg += Text(label_x, y + 10, style, fmt::format("{}, {}", p.label, p.value));
-    svg +=
-        Text(label_x, y + 27, style, fmt::format("{:.2f} of its roof", p.roof > 0 ? p.speed / p.roof : 0.0));
+    // One above its point and one below, so that neighbours do not write over each other.
+    const double label_y = p.label_left ? y - 25 : y + 10;
+    svg += Text(label_x, label_y, style, fmt::format("{}, {}", p.label, p.value));
+    svg += Text(label_x, label_y + 17, style,
+                fmt::format("{:.2f} of its roof", p.roof > 0 ? p.speed / p.roof : 0.0));
   }
   return svg;
 }
