@@ -1,12 +1,13 @@
 // What 8-bit activations cost: a quantised tower against itself with float activations.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "engine/picture.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
-#include "eval/fidelity.h"
 #include "synth/synth.h"
 
 namespace mobilevlm::engine {
@@ -37,14 +38,28 @@ std::vector<float> VisualTokens(Runtime& runtime, const std::string& picture) {
   return std::move(output->visual_tokens);
 }
 
+double Cosine(const float* a, const float* b, size_t n) {
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < n; ++i) {
+    ab += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+// Of [tokens][hidden] visual tokens: over all and token by token.
 void ExpectTheSameDirections(const std::vector<float>& wanted, const std::vector<float>& found, size_t hidden,
                              const std::string& picture) {
   EXPECT_NE(found, wanted) << "8-bit activations were not used";
-  eval::CosineFidelity cosines;
-  cosines.Add(wanted, found, hidden);
-  ::testing::Test::RecordProperty(picture, fmt::format("{:.6f}, {:.6f}", cosines.mean(), cosines.least()));
-  EXPECT_GE(cosines.mean(), kLeastCosine) << picture;
-  EXPECT_GE(cosines.least(), kLeastCosine) << picture << ", the worst token";
+  const double all = Cosine(found.data(), wanted.data(), found.size());
+  double least = 1;
+  for (size_t t = 0; t < found.size(); t += hidden) {
+    least = std::min(least, Cosine(&found[t], &wanted[t], hidden));
+  }
+  ::testing::Test::RecordProperty(picture, fmt::format("{:.6f}, {:.6f}", all, least));
+  EXPECT_GE(all, kLeastCosine) << picture;
+  EXPECT_GE(least, kLeastCosine) << picture << ", the worst token";
 }
 
 TEST(QuantisedAccuracy, VisualTokensKeepTheirDirection) {

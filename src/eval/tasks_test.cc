@@ -42,7 +42,8 @@ Benchmark Two(const std::string& first, const std::string& second, const std::st
 }
 
 TEST(Base64, ThereAndBack) {
-  for (const std::string bytes : {"", "f", "fo", "foo", "foob", std::string("\0\xff\x80", 3).c_str()}) {
+  for (const std::string& bytes :
+       std::vector<std::string>{"", "f", "fo", "foo", "foob", std::string("\0\xff\x80", 3)}) {
     EXPECT_EQ(DecodeBase64(EncodeBase64(bytes)), bytes);
   }
   EXPECT_EQ(EncodeBase64("foob"), "Zm9vYg==");

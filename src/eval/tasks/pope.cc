@@ -79,9 +79,9 @@ void AddSubset(const Benchmark& benchmark, std::string_view subset, ScoreSheet& 
        {"precision", &BinaryCounts::precision},
        {"recall", &BinaryCounts::recall},
        {"yes ratio", &BinaryCounts::yes_ratio}}};
-  for (const auto& [name, measure] : kMeasures) {
+  for (const auto& [name, of] : kMeasures) {
     breakdown.figures.push_back(ResampledFigure(
-        std::string(name), members.size(), Unit::kPercent, [&](std::span<const size_t> sample) {
+        std::string(name), members.size(), Unit::kPercent, [&, measure = of](std::span<const size_t> sample) {
           std::vector<size_t> chosen;
           for (const size_t index : sample) chosen.push_back(members[index]);
           return 100 * (Count(benchmark, sheet, subset, chosen).*measure)();

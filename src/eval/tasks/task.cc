@@ -71,11 +71,11 @@ void AddBreakdowns(const Benchmark& benchmark, ScoreSheet& sheet) {
   std::vector<std::pair<std::string, std::vector<Part>>> dimensions;
   for (size_t i = 0; i < benchmark.questions.size(); ++i) {
     for (const auto& [name, value] : benchmark.questions[i].labels) {
-      auto dimension =
-          std::find_if(dimensions.begin(), dimensions.end(), [&](const auto& d) { return d.first == name; });
+      auto dimension = std::find_if(dimensions.begin(), dimensions.end(),
+                                    [&key = name](const auto& d) { return d.first == key; });
       if (dimension == dimensions.end()) dimension = dimensions.insert(dimension, {name, {}});
       auto part = std::find_if(dimension->second.begin(), dimension->second.end(),
-                               [&](const Part& p) { return p.value == value; });
+                               [&key = value](const Part& p) { return p.value == key; });
       if (part == dimension->second.end()) part = dimension->second.insert(part, {value, {}});
       part->scores.push_back(sheet.judged[i].score);
     }
