@@ -311,5 +311,23 @@ TEST_P(QuantisedTest, ExtremeValuesDoNotOverflow) {
   }
 }
 
+// The same by a formula: neighbouring outputs of -128 and of 127.
+TEST_P(QuantisedTest, TheLargestBytesHaveTheirExactSums) {
+  PackedQ8_0 unit;
+  for (auto& group : unit.quants) {
+    for (size_t i = 0; i < kPackedGroup; ++i) group[i] = i / 4 % 2 == 0 ? 0 : 255;  // q - 128: -128 and 127
+  }
+  for (uint16_t& d : unit.d) d = F32ToF16(1.0f);
+  for (const float x : {-1.0f, 1.0f}) {
+    const Activations activations(quant_, std::vector<float>(kQuantBlock, x), 1, kPackedTraits[kPackedQ8_0]);
+    std::vector<float> y(kPackedOutputs, 0.0f);
+    quant_.gemv[kPackedQ8_0](&unit, kQuantBlock, activations.view(), y.data());
+    for (size_t o = 0; o < kPackedOutputs; ++o) {
+      const float sum = x * 127.0f * (o % 2 == 0 ? -128.0f : 127.0f) * kQuantBlock;
+      EXPECT_EQ(y[o], std::fma(sum, 1.0f / 127.0f, 0.0f));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mobilevlm
