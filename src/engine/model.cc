@@ -33,12 +33,6 @@ DType CacheType(KvType kv) {
   MVLM_CHECK(false, "cache type {}", static_cast<int>(kv));
 }
 
-std::string ForcedIsa(const LoadOptions& options) {
-  if (!options.isa.empty()) return options.isa;
-  const char* forced = std::getenv("MOBILEVLM_ISA");
-  return forced == nullptr ? "" : forced;
-}
-
 // Configs and vocabulary: everything that can be checked before memory is taken.
 Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
   MVLM_ASSIGN(GgufFile text_file, GgufFile::Open(options.text));
@@ -54,7 +48,7 @@ Result<std::unique_ptr<LoadedModel>> OpenAndCheck(const LoadOptions& options) {
                 tokenizer.size(), llm.vocab);
   }
   MVLM_ASSIGN(const size_t context, ChooseContext(options, llm));
-  MVLM_ASSIGN(const KernelTable* kernels, ChooseKernels(ForcedIsa(options)));
+  MVLM_ASSIGN(const KernelTable* kernels, KernelsFor(options));
   return std::unique_ptr<LoadedModel>(new LoadedModel{
       .text_file = std::move(text_file),
       .mmproj_file = std::move(mmproj_file),
@@ -82,6 +76,12 @@ void ReleaseFile(const GgufFile& file) {
 }
 
 }  // namespace
+
+Result<const KernelTable*> KernelsFor(const LoadOptions& options) {
+  if (!options.isa.empty()) return ChooseKernels(options.isa);
+  const char* forced = std::getenv("MOBILEVLM_ISA");
+  return ChooseKernels(forced == nullptr ? "" : forced);
+}
 
 Result<std::unique_ptr<const LoadedModel>> LoadedModel::Load(const LoadOptions& options) {
   MVLM_ASSIGN(std::unique_ptr<LoadedModel> model, OpenAndCheck(options));

@@ -20,6 +20,10 @@ namespace mobilevlm::engine {
 // Positions that go through the language model at once while a prompt is read; bounds the scratch memory.
 inline constexpr size_t kPrefillChunk = 256;
 
+// The kernels that `isa` of the options or MOBILEVLM_ISA forces, else this CPU's best; an Error names those
+// it has.
+Result<const KernelTable*> KernelsFor(const LoadOptions& options);
+
 // Immutable after Load; safe to share between threads.
 struct LoadedModel {
   GgufFile text_file;

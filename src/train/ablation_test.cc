@@ -133,12 +133,6 @@ TEST_F(Ablation, OneStageBeginsWithTheLanguageStage) {
   EXPECT_GT(log->front()["look_loss"].get<double>(), 0);
 }
 
-TEST_F(Ablation, FewerScenesAreTheFirstOfTheSameFile) {
-  Train("all", {});
-  Train("half", {"mini.scenes=16"});
-  EXPECT_EQ(std::distance(fs::directory_iterator(Base() + "/features"), fs::directory_iterator()), 1);
-}
-
 TEST_F(Ablation, RefusesWhatCannotBe) {
   const auto error = [&](const std::string& name, const std::string& from,
                          const std::vector<std::string>& overrides, const std::vector<std::string>& stages) {

@@ -1,9 +1,6 @@
 #include "train/data/feature_cache.h"
 
 #include <chrono>
-#include <cinttypes>
-#include <cmath>
-#include <cstdio>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -12,51 +9,58 @@
 namespace mobilevlm::train {
 namespace {
 
-constexpr int64_t kChunk = 16;    // pictures per forward pass
-constexpr int64_t kBlock = 1024;  // pictures between progress lines
+constexpr int64_t kChunk = 16;  // pictures per forward pass
 
 void Mix(uint64_t& hash, const void* data, size_t size) {
   const auto* bytes = static_cast<const unsigned char*>(data);
   for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 0x100000001B3ull;
 }
 
-Status WriteFeatures(const std::string& path, const SceneMix& mix, const ImageConfig& image,
-                     ClipVisionTower& tower, int64_t scenes, DataParallel& parallel, StopSignal& stop) {
+int64_t SceneBytes(const VisionConfig& config) {
+  return config.patches() * config.hidden * static_cast<int64_t>(sizeof(at::Half));
+}
+
+std::string BlockPath(const std::string& directory, int64_t block) {
+  return fmt::format("{}/{:05}.f16", directory, block);
+}
+
+// Does the file of a block hold this many scenes or more?
+bool Holds(const std::string& path, int64_t scenes, const VisionConfig& config) {
+  std::error_code missing;
+  const uintmax_t bytes = std::filesystem::file_size(path, missing);
+  return !missing && bytes >= static_cast<uintmax_t>(scenes * SceneBytes(config));
+}
+
+// Scenes [first, first + count) of the mix into a file.
+Status WriteBlock(const std::string& path, const SceneMix& mix, const ImageConfig& image,
+                  ClipVisionTower& tower, int64_t first, int64_t count, DataParallel& parallel) {
+  std::vector<world::Scene> scenes;
+  for (int64_t i = first; i < first + count; ++i) scenes.push_back(mix.Make(static_cast<uint64_t>(i)));
+  const torch::Tensor half =
+      EncodeScenes(mix.world(), image, tower, scenes, parallel).to(torch::kHalf).contiguous();
   MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
-  const auto start = std::chrono::steady_clock::now();
-  for (int64_t first = 0; first < scenes; first += kBlock) {
-    if (stop.Requested()) return Fail("stopped while encoding pictures; the same command starts over");
-    std::vector<world::Scene> block;
-    for (int64_t i = first; i < std::min(first + kBlock, scenes); ++i) {
-      block.push_back(mix.Make(static_cast<uint64_t>(i)));
-    }
-    const torch::Tensor half =
-        EncodeScenes(mix.world(), image, tower, block, parallel).to(torch::kHalf).contiguous();
-    MVLM_TRY(file.Write(half.data_ptr(), half.nbytes()));
-    const int64_t done = first + half.size(0);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print(stderr, "features {}/{}, {:.0f} s left\n", done, scenes,
-               seconds / static_cast<double>(done) * static_cast<double>(scenes - done));
-  }
+  MVLM_TRY(file.Write(half.data_ptr(), half.nbytes()));
   return file.Commit();
 }
 
-std::string CachePath(const std::string& directory, int64_t scenes, uint64_t hash) {
-  return fmt::format("{}/train-{}-{:016x}.f16", directory, scenes, hash);
-}
-
-// The number of scenes in the smallest file of this hash that holds `scenes` or more, else `scenes`: a file's
-// scenes begin with those of a shorter one.
-int64_t ScenesInFile(const std::string& directory, int64_t scenes, uint64_t hash) {
-  int64_t found = 0;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    int64_t held = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "train-%" SCNd64 "-", &held) != 1) continue;
-    if (entry.path().string() != CachePath(directory, held, hash) || held < scenes) continue;
-    found = found == 0 ? held : std::min(found, held);
+// Computes the blocks of scenes [0, scenes) that are missing or too short.
+Status Complete(const std::string& directory, const SceneMix& mix, const ImageConfig& image,
+                ClipVisionTower& tower, int64_t scenes, DataParallel& parallel, StopSignal& stop) {
+  const auto start = std::chrono::steady_clock::now();
+  int64_t encoded = 0;
+  for (int64_t first = 0; first < scenes; first += FeatureCache::kScenesPerFile) {
+    const int64_t count = std::min(FeatureCache::kScenesPerFile, scenes - first);
+    const std::string path = BlockPath(directory, first / FeatureCache::kScenesPerFile);
+    if (Holds(path, count, tower->config())) continue;
+    if (stop.Requested()) return Fail("stopped while encoding pictures; the same command goes on");
+    MVLM_TRY(WriteBlock(path, mix, image, tower, first, count, parallel));
+    encoded += count;
+    const int64_t done = first + count;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    fmt::print(stderr, "features {}/{}, {:.0f} s left\n", done, scenes,
+               seconds / static_cast<double>(encoded) * static_cast<double>(scenes - done));
   }
-  return found > 0 ? found : scenes;
+  return {};
 }
 
 }  // namespace
@@ -104,31 +108,41 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower) {
 Result<FeatureCache> FeatureCache::Open(const std::string& directory, const SceneMix& mix,
                                         const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                         DataParallel& parallel, StopSignal& stop) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return Fail("{}: cannot create the directory: {}", directory, error.message());
   uint64_t hash = HashModule(*tower);
   const std::string name = mix.Name();
   Mix(hash, name.data(), name.size());
-  const int64_t held = ScenesInFile(directory, scenes, hash);
-  const std::string path = CachePath(directory, held, hash);
-  if (!std::filesystem::exists(path)) {
-    MVLM_TRY(WriteFeatures(path, mix, image, tower, scenes, parallel, stop));
-  }
-  MVLM_ASSIGN(MappedFile file, MappedFile::Open(path));
+  const std::string blocks = fmt::format("{}/{:016x}", directory, hash);
+  std::error_code error;
+  std::filesystem::create_directories(blocks, error);
+  if (error) return Fail("{}: cannot create the directory: {}", blocks, error.message());
+  MVLM_TRY(Complete(blocks, mix, image, tower, scenes, parallel, stop));
+
   const VisionConfig& config = tower->config();
-  const uint64_t wanted = static_cast<uint64_t>(held * config.patches() * config.hidden) * 2;
-  if (file.bytes().size() != wanted) {
-    return Fail("{}: wanted {} bytes, found {}; remove it", path, wanted, file.bytes().size());
+  FeatureCache cache(scenes);
+  for (int64_t first = 0; first < scenes; first += kScenesPerFile) {
+    MVLM_ASSIGN(MappedFile file, MappedFile::Open(BlockPath(blocks, first / kScenesPerFile)));
+    const auto bytes = static_cast<int64_t>(file.bytes().size());
+    if (bytes % SceneBytes(config) != 0) {
+      return Fail("{}: wanted scenes of {} bytes, found {} bytes; remove it", file.path(), SceneBytes(config),
+                  bytes);
+    }
+    // The mapping is read-only and stays so: Gather copies.
+    void* data = const_cast<std::byte*>(file.bytes().data());
+    cache.blocks_.push_back(
+        torch::from_blob(data, {bytes / SceneBytes(config), config.patches(), config.hidden}, torch::kHalf));
+    cache.files_.push_back(std::move(file));
   }
-  // The mapping is read-only and stays so: Gather copies.
-  void* data = const_cast<std::byte*>(file.bytes().data());
-  torch::Tensor features = torch::from_blob(data, {scenes, config.patches(), config.hidden}, torch::kHalf);
-  return FeatureCache(std::move(file), std::move(features));
+  return cache;
 }
 
 torch::Tensor FeatureCache::Gather(const std::vector<int64_t>& indices) const {
-  return features_.index_select(0, torch::tensor(indices, torch::kInt64)).to(torch::kFloat32);
+  const auto count = static_cast<int64_t>(indices.size());
+  torch::Tensor result = torch::empty({count, blocks_[0].size(1), blocks_[0].size(2)});
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t scene = indices[static_cast<size_t>(i)];
+    result[i].copy_(blocks_[static_cast<size_t>(scene / kScenesPerFile)][scene % kScenesPerFile]);
+  }
+  return result;
 }
 
 }  // namespace mobilevlm::train

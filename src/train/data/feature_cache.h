@@ -1,7 +1,8 @@
-// The frozen tower's features of many scenes, computed once: half precision in a file, mapped.
+// The frozen tower's features of many scenes, computed once: half precision in files of 1,024 scenes, mapped.
 //
-// The file's name carries a hash of the tower's weights and the mix, and the range, so stale features are
-// never used. Layout: [scenes, patches, hidden] IEEE halves, nothing else.
+// The files of one tower and mix stand in a directory whose name carries a hash of both, so stale features
+// are never used. A file holds [scenes, patches, hidden] IEEE halves and nothing else, and appears when it is
+// complete: what was encoded before an interruption stays, and a longer run adds what it lacks.
 #pragma once
 
 #include <torch/torch.h>
@@ -31,22 +32,25 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower);
 
 class FeatureCache {
  public:
-  // Training scenes [0, scenes) of the mix: from a file in `directory` that holds so many or more, or
-  // computed into a new one. Stopping by signal is an Error.
+  static constexpr int64_t kScenesPerFile = 1024;
+
+  // Training scenes [0, scenes) of the mix, read from `directory`; those that are not there are computed and
+  // kept. Stopping by signal is an Error, and so is a file of another size.
   static Result<FeatureCache> Open(const std::string& directory, const SceneMix& mix,
                                    const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                    DataParallel& parallel, StopSignal& stop);
 
-  int64_t scenes() const { return features_.size(0); }
+  int64_t scenes() const { return scenes_; }
   // float32 [indices, patches, hidden]
   torch::Tensor Gather(const std::vector<int64_t>& indices) const;
 
  private:
-  FeatureCache(MappedFile file, torch::Tensor features)
-      : file_(std::move(file)), features_(std::move(features)) {}
+  explicit FeatureCache(int64_t scenes) : scenes_(scenes) {}
 
-  MappedFile file_;
-  torch::Tensor features_;  // [scenes, patches, hidden] half, a view of the mapping
+  int64_t scenes_;
+  std::vector<MappedFile> files_;
+  std::vector<torch::Tensor>
+      blocks_;  // [1024 or more than the rest, patches, hidden] half, views of the mappings
 };
 
 }  // namespace mobilevlm::train
