@@ -60,7 +60,7 @@ Status RunBenchCommand(BenchFlags& flags) {
   if (!flags.size.empty() && (!load.text.empty() || !load.mmproj.empty())) {
     return Fail("bench: --size makes a model, -m and --mmproj name one; wanted one of the two");
   }
-  MVLM_TRY(engine::KernelsFor(load));  // before minutes of making a model that they cannot run
+  MVLM_TRY(engine::KernelsFor(load));  // before a model is made that they cannot run
   flags.options.latency.cancel = &InterruptFlag();
   flags.options.processes = !flags.no_processes;
   std::optional<bench::TemporaryDirectory> made;

@@ -8,8 +8,9 @@ namespace mobilevlm::bench {
 namespace {
 
 constexpr double kGiga = 1e9;
-constexpr double kWidth = 960, kHeight = 600;
-constexpr double kLeft = 84, kRight = 932, kTop = 92, kBottom = 528;  // of the plot
+constexpr double kWidth = 960, kHeight = 624;
+constexpr double kLeft = 84, kRight = 932, kTop = 116, kBottom = 552;  // of the plot
+constexpr double kLegend = 92;
 
 struct Point {
   std::string label;
@@ -18,7 +19,6 @@ struct Point {
   double speed = 0;      // 10^9 operations per second
   double roof = 0;       // what it could reach at that intensity
   const char* colour = "";
-  bool label_left = false;
 };
 
 // Powers of ten (y) and of two (x) that enclose all points and roofs.
@@ -61,30 +61,29 @@ std::vector<Point> Points(const Report& r) {
   const double bandwidth = r.ceilings.read_gbs;
   std::vector<Point> points;
   const auto add = [&](std::string label, std::string value, double operations, double bytes, double seconds,
-                       double peak, const char* colour, bool label_left) {
+                       double peak, const char* colour) {
     if (seconds <= 0 || bytes <= 0) return;
     const double intensity = operations / bytes;
     points.push_back({std::move(label), std::move(value), intensity, operations / seconds / kGiga,
-                      std::min(peak, intensity * bandwidth), colour, label_left});
+                      std::min(peak, intensity * bandwidth), colour});
   };
   add("image encode", fmt::format("{:.2f} s", r.encode_s()), r.encode_operations.total(),
-      static_cast<double>(r.encode_bytes), r.encode_s(), r.EncodePeak(), "#c2410c", false);
+      static_cast<double>(r.encode_bytes), r.encode_s(), r.EncodePeak(), "#c2410c");
   add(fmt::format("prompt of {}", r.prompt_positions), fmt::format("{:.0f} tok/s", r.prompt_tok_s()),
       r.prompt_operations, static_cast<double>(r.decode_weight_bytes), r.latency.prompt.median(),
-      r.PromptPeak(), "#1d4ed8", true);
+      r.PromptPeak(), "#1d4ed8");
   add("decode", fmt::format("{:.1f} tok/s", r.decode_tok_s()), r.decode_operations,
       r.DecodeBytes(r.latency.headline), r.latency.headline.decode.median() / kDecodeTokens, r.PromptPeak(),
-      "#15803d", false);
+      "#15803d");
   return points;
 }
 
 Axes ChooseAxes(const Report& r, const std::vector<Point>& points) {
   Axes axes;
-  constexpr double kLabelOctaves = 3.3;  // to the right of the last point, for its label
   double slowest = axes.x_low * r.ceilings.read_gbs;
   for (const Point& point : points) {
     axes.x_low = std::min(axes.x_low, std::exp2(std::floor(std::log2(point.intensity) - 1)));
-    axes.x_high = std::max(axes.x_high, std::exp2(std::ceil(std::log2(point.intensity) + kLabelOctaves)));
+    axes.x_high = std::max(axes.x_high, std::exp2(std::ceil(std::log2(point.intensity) + 1)));
     slowest = std::min(slowest, point.speed);
   }
   axes.y_low = std::pow(10, std::floor(std::log10(std::max(slowest, 1e-3))));
@@ -134,7 +133,11 @@ std::string Roofs(const Report& r, const Axes& axes) {
   return svg + level(c.int8_gops, "int8", "GOP/s") + level(c.fp32_gflops, "fp32", "GFLOP/s");
 }
 
-// The dot, a dotted line up to its roof, and how much of the roof it reached.
+std::string Dot(double x, double y, const Point& point) {
+  return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"6\" fill=\"{}\"/>\n", x, y, point.colour);
+}
+
+// The dots, and dotted lines up to their roofs.
 std::string Marks(const std::vector<Point>& points, const Axes& axes) {
   std::string svg;
   for (const Point& p : points) {
@@ -142,15 +145,22 @@ std::string Marks(const std::vector<Point>& points, const Axes& axes) {
     const double y = axes.Y(std::max(p.speed, axes.y_low));
     svg += Segment(x, y, x, axes.Y(p.roof),
                    fmt::format("stroke=\"{}\" stroke-width=\"1.5\" stroke-dasharray=\"2 4\"", p.colour));
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"6\" fill=\"{}\"/>\n", x, y, p.colour);
-    const double label_x = p.label_left ? x - 14 : x + 14;
-    const std::string style = fmt::format("class=\"mark\" fill=\"{}\" text-anchor=\"{}\"", p.colour,
-                                          p.label_left ? "end" : "start");
-    // One above its point and one below, so that neighbours do not write over each other.
-    const double label_y = p.label_left ? y - 25 : y + 10;
-    svg += Text(label_x, label_y, style, fmt::format("{}, {}", p.label, p.value));
-    svg += Text(label_x, label_y + 17, style,
-                fmt::format("{:.2f} of its roof", p.roof > 0 ? p.speed / p.roof : 0.0));
+    svg += Dot(x, y, p);
+  }
+  return svg;
+}
+
+// What the dots are, and how much of the roof they reach: above the plot, where nothing is written over,
+// however near dots and roofs lie.
+std::string Legend(const std::vector<Point>& points) {
+  std::string svg;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const Point& p = points[i];
+    const double x = kLeft + static_cast<double>(i) * (kRight - kLeft) / static_cast<double>(points.size());
+    svg += Dot(x + 6, kLegend, p);
+    svg += Text(
+        x + 18, kLegend + 5, fmt::format("class=\"mark\" fill=\"{}\"", p.colour),
+        fmt::format("{}, {}: {:.2f} of its roof", p.label, p.value, p.roof > 0 ? p.speed / p.roof : 0.0));
   }
   return svg;
 }
@@ -165,8 +175,7 @@ std::string RooflineSvg(const Report& r) {
       "height=\"{1:.0f}\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n"
       "<style>.title{{font-size:20px;font-weight:bold;fill:#111827}}.sub{{font-size:13px;fill:#4b5563}}"
       ".tick{{font-size:12px;fill:#4b5563}}.axis{{font-size:14px;fill:#111827}}"
-      ".roof{{font-size:13px;fill:#374151}}.mark{{font-size:13.5px;font-weight:bold;"
-      "paint-order:stroke;stroke:#ffffff;stroke-width:4px}}</style>\n"
+      ".roof{{font-size:13px;fill:#374151}}.mark{{font-size:12.5px}}</style>\n"
       "<rect width=\"{0:.0f}\" height=\"{1:.0f}\" fill=\"#ffffff\"/>\n",
       kWidth, kHeight);
   svg += Text(kLeft, 38, "class=\"title\"",
@@ -174,7 +183,7 @@ std::string RooflineSvg(const Report& r) {
                           DTypeName(r.vision_type)));
   svg += Text(kLeft, 62, "class=\"sub\"",
               fmt::format("{}, {} threads, kernels {}", r.cpu, r.model.threads, r.model.isa));
-  svg += Grid(axes) + Roofs(r, axes) + Marks(points, axes);
+  svg += Legend(points) + Grid(axes) + Roofs(r, axes) + Marks(points, axes);
   return svg + "</svg>\n";
 }
 

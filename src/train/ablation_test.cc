@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string ErrorOf(const Status& status) { return status ? "" : status.error().message; }
-
 MiniPlan Plan(const std::string& directory, const std::string& from, std::vector<std::string> overrides) {
   overrides.insert(overrides.begin(), {"schedule.steps=3", "schedule.warmup_steps=1", "run.log_every=1",
                                        "mini.scenes=32", "mini.questions_per_kind=2", "run.samples=1"});

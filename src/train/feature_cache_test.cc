@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string ErrorOf(const Result<FeatureCache>& cache) { return cache ? "" : cache.error().message; }
-
 constexpr int64_t kFile = FeatureCache::kScenesPerFile;
 
 class FeatureCacheTest : public testing::Test {
@@ -64,7 +62,7 @@ class FeatureCacheTest : public testing::Test {
     }
   }
 
-  // The only directory's files, in order.
+  // Of every tower and mix.
   std::vector<fs::path> Files() const {
     std::vector<fs::path> files;
     for (const auto& entry : fs::recursive_directory_iterator(directory_.path())) {

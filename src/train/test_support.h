@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/result.h"
 
 namespace mobilevlm::train {
 
@@ -27,6 +28,11 @@ class TemporaryDirectory {
  private:
   std::string path_;
 };
+
+template <class T>
+std::string ErrorOf(const Result<T>& result) {
+  return result ? "" : result.error().message;
+}
 
 // Largest difference of two tensors of one shape.
 inline double Difference(const torch::Tensor& a, const torch::Tensor& b) {

@@ -34,8 +34,9 @@ class FeatureCache {
  public:
   static constexpr int64_t kScenesPerFile = 1024;
 
-  // Training scenes [0, scenes) of the mix, read from `directory`; those that are not there are computed and
-  // kept. Stopping by signal is an Error, and so is a file of another size.
+  // Training scenes [0, scenes) of the mix, read from `directory`. Files that are missing, or hold fewer
+  // scenes than are wanted of them, are computed. A stop by signal is an Error, and so is a file that holds a
+  // part of a scene behind the wanted ones.
   static Result<FeatureCache> Open(const std::string& directory, const SceneMix& mix,
                                    const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                    DataParallel& parallel, StopSignal& stop);
@@ -49,8 +50,7 @@ class FeatureCache {
 
   int64_t scenes_;
   std::vector<MappedFile> files_;
-  std::vector<torch::Tensor>
-      blocks_;  // [1024 or more than the rest, patches, hidden] half, views of the mappings
+  std::vector<torch::Tensor> blocks_;  // of each file [scenes, patches, hidden] half, a view of the mapping
 };
 
 }  // namespace mobilevlm::train
