@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <numeric>
 
 #include "base/check.h"
 #include "train/data/tower_targets.h"
+#include "train/data/world_looks.h"
 #include "train/data/world_text.h"
 #include "train/prefetch.h"
 #include "train/tokenizer_training.h"
@@ -147,12 +150,15 @@ TEST(WorldText, AnInterviewIsManyConversationsOfOneRound) {
 }
 
 TEST(TokenBatch, LooksMoveWithTheirRounds) {
-  const TokenSample a{
-      .ids = {1, 2, 3, 4}, .supervised = {0, 0, 0, 1}, .image_starts = {0}, .looks = {{0, 2, {1}}}};
+  const TokenSample a{.ids = {1, 2, 3, 4},
+                      .supervised = {0, 0, 0, 1},
+                      .image_starts = {0},
+                      .looks = {{.layer = 0, .head = 0, .token = 2, .wanted = {1}}}};
   const TokenSample b{.ids = {1, 2, 5, 6, 7},
                       .supervised = {0, 0, 0, 1, 1},
                       .image_starts = {0},
-                      .looks = {{0, 2, {0, 1}}, {1, 3, {2}}}};
+                      .looks = {{.layer = 0, .head = 0, .token = 2, .wanted = {0, 1}},
+                                {.layer = 1, .head = 0, .token = 3, .wanted = {2}}}};
   const TokenBatch batch = Collate(std::vector{SideBySide(std::vector{a, b}, 2), b}, 1);
   ASSERT_EQ(batch.tokens, 16);
   ASSERT_EQ(batch.looks.size(), 2u);
@@ -168,58 +174,101 @@ TEST(TokenBatch, LooksMoveWithTheirRounds) {
   EXPECT_TRUE(torch::equal(batch.looks.at(1)[0].wanted, wanted));
 }
 
-TEST(WorldText, WordsLookAtTheCellsThatHoldThem) {
-  const Tokenizer tokenizer = GoldenTokenizer();
-  const WorldText text(TheWorld(), tokenizer, 4, 500, {});
-  const std::string shown = TheWorld().vocabulary().objects[0], absent = TheWorld().vocabulary().objects[1];
-  const auto id = [&](const std::string& word) { return tokenizer.Encode(word).back(); };
-  ASSERT_NE(id(shown), id(absent)) << "this tokenizer ends both words alike";
-  const std::vector<std::vector<int>> cells = {{id(".")}, {id(shown)}, {id(".")}, {id(shown), id("centre")}};
-  // BOS, four places, then ids: the words, something else, the answer.
-  TokenSample sample{.ids = {1, 0, 0, 0, 0, id(shown), id(absent), 2, id(shown), 2},
-                     .supervised = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
-                     .image_starts = {1}};
-  text.AddLooks(cells, sample);
-  ASSERT_EQ(sample.looks.size(), 4u);
-  const auto expect = [&](size_t i, int layer, int token, const std::vector<int>& wanted) {
-    EXPECT_EQ(sample.looks[i].layer, layer) << i;
-    EXPECT_EQ(sample.looks[i].token, token) << i;
-    EXPECT_EQ(sample.looks[i].wanted, wanted) << i;
-  };
-  expect(0, 0, 5, {2, 4});  // what is shown
-  expect(1, 0, 6, {0});     // what is not
-  expect(2, 1, 7, {5, 6});  // where the answer begins
-  expect(3, 2, 7, {2, 4});  // it will say what is shown
+// Four places, in order, and a conversation about them that begins with BOS and the picture.
+TokenSample About(const std::vector<int>& question, const std::vector<int>& answer) {
+  TokenSample sample{.ids = {1, 0, 0, 0, 0}, .image_starts = {1}};
+  sample.ids.insert(sample.ids.end(), question.begin(), question.end());
+  sample.supervised.resize(sample.ids.size(), 0);
+  sample.ids.insert(sample.ids.end(), answer.begin(), answer.end());
+  sample.supervised.resize(sample.ids.size(), 1);
+  return sample;
 }
 
-TEST(WorldText, PluralsDivideTheirAttentionAmongCentres) {
-  const Tokenizer tokenizer = GoldenTokenizer();
-  const WorldText text(TheWorld(), tokenizer, 4, 500, {});
-  const auto id = [&](const std::string& word) { return tokenizer.Encode(word).back(); };
-  // An object whose plural ends like no other word: this tokenizer does not know the world's words.
+void ExpectLook(const TokenLook& look, int layer, int head, int token, const std::vector<int>& wanted,
+                const std::vector<float>& shares = {}) {
+  EXPECT_EQ(look.layer, layer);
+  EXPECT_EQ(look.head, head);
+  EXPECT_EQ(look.token, token);
+  EXPECT_EQ(look.wanted, wanted);
+  EXPECT_EQ(look.shares, shares);
+}
+
+// Two objects whose names and plurals end, in this tokenizer's pieces, like no other of its words: it does
+// not know the world's.
+std::vector<const world::ObjectInfo*> ObjectsThatEndAlone(const Tokenizer& tokenizer) {
   std::map<int, int> endings;
-  for (const world::ObjectInfo& object : world::Objects()) {
-    ++endings[id(std::string(object.name))];
-    ++endings[id(world::Plural(object))];
+  for (const char* word : {"many", "Count", "it", "centre", "."}) ++endings[LastPiece(tokenizer, word)];
+  const world::Vocabulary& words = TheWorld().vocabulary();
+  for (const auto* list : {&words.shapes, &words.colours}) {
+    for (const std::string& word : *list) ++endings[LastPiece(tokenizer, word)];
   }
-  const auto object = std::find_if(world::Objects().begin(), world::Objects().end(), [&](const auto& other) {
-    return endings.at(id(world::Plural(other))) == 1;
-  });
-  ASSERT_NE(object, world::Objects().end());
-  const int single = id(std::string(object->name)), plural = id(world::Plural(*object)),
-            centre = id("centre");
-  TokenSample sample{
-      .ids = {1, 0, 0, 0, 0, plural, 2}, .supervised = {0, 0, 0, 0, 0, 0, 1}, .image_starts = {1}};
+  for (const world::ObjectInfo& object : world::Objects()) {
+    ++endings[LastPiece(tokenizer, std::string(object.name))];
+    ++endings[LastPiece(tokenizer, world::Plural(object))];
+  }
+  std::vector<const world::ObjectInfo*> found;
+  for (const world::ObjectInfo& object : world::Objects()) {
+    if (endings.at(LastPiece(tokenizer, world::Plural(object))) == 1) found.push_back(&object);
+  }
+  return found;
+}
+
+TEST(WorldLooks, WordsLookAtTheCellsThatHoldThem) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldLooks looks(TheWorld(), tokenizer);
+  const auto objects = ObjectsThatEndAlone(tokenizer);
+  ASSERT_GE(objects.size(), 2u);
+  const auto id = [&](const std::string& word) { return LastPiece(tokenizer, word); };
+  // Questions say the plural here, which names the same cells.
+  const int held = id(std::string(objects[0]->name)), shown = id(world::Plural(*objects[0])),
+            absent = id(world::Plural(*objects[1]));
+  ASSERT_NE(held, id(std::string(objects[1]->name)));
+  const std::vector<std::vector<int>> cells = {{id(".")}, {held}, {id(".")}, {held, id("centre")}};
+  TokenSample sample = About({shown, absent, 2}, {shown, 2});
+  looks.Add(cells, sample);
+  ASSERT_EQ(sample.looks.size(), 4u);
+  ExpectLook(sample.looks[0], 0, 0, 5, {2, 4});  // what is shown
+  ExpectLook(sample.looks[1], 0, 0, 6, {0});     // what is not
+  ExpectLook(sample.looks[2], 1, 0, 7, {5, 6});  // where the answer begins
+  ExpectLook(sample.looks[3], 2, 0, 7, {2, 4});  // it will say what is shown
+}
+
+TEST(WorldLooks, WhatIsCountedDividesItsAttentionAmongCentres) {
+  const Tokenizer tokenizer = GoldenTokenizer();
+  const WorldLooks looks(TheWorld(), tokenizer);
+  const auto objects = ObjectsThatEndAlone(tokenizer);
+  ASSERT_GE(objects.size(), 1u);
+  const auto id = [&](const std::string& word) { return LastPiece(tokenizer, word); };
+  const int single = id(std::string(objects[0]->name)), plural = id(world::Plural(*objects[0])),
+            centre = id("centre"), other = 0, space = 0;
   // Two centres in one place, none in another that it reaches into, one beside another thing's.
-  text.AddLooks({{single, centre, single, centre}, {single}, {2, centre}, {2, centre, single, centre}},
-                sample);
-  ASSERT_EQ(sample.looks.size(), 3u);
-  EXPECT_EQ(sample.looks[0].head(), 1);
-  EXPECT_EQ(sample.looks[0].wanted, (std::vector<int>{0, 1, 4}));
-  const std::vector<float> shares = {4.0f / 7, 2.0f / 7, 1.0f / 7};
-  EXPECT_EQ(sample.looks[0].shares, shares);
-  EXPECT_EQ(sample.looks[1].head(), 0);
-  EXPECT_EQ(sample.looks[1].wanted, (std::vector<int>{1, 2, 4}));
+  const std::vector<std::vector<int>> cells = {
+      {single, centre, single, centre}, {single}, {other, centre}, {other, centre, single, centre}};
+  TokenSample many = About({other, id("many"), plural, 2}, {space, 3, 2});
+  looks.Add(cells, many);
+  // In this tokenizer's pieces "many" ends as an object does, at token 6.
+  std::erase_if(many.looks, [](const TokenLook& look) { return look.token == 6; });
+  ASSERT_EQ(many.looks.size(), 6u);
+  ExpectLook(many.looks[0], 1, 1, 7, {0, 1, 4}, {4.0f / 7, 2.0f / 7, 1.0f / 7});
+  ExpectLook(many.looks[1], 1, 2, 7, {0, 1, 3, 4}, {4.0f / 9, 2.0f / 9, 1.0f / 9, 2.0f / 9});
+  ExpectLook(many.looks[2], 1, 3, 7, {0, 3, 4}, {2.0f / 4, 1.0f / 4, 1.0f / 4});
+  ExpectLook(many.looks[3], 0, 0, 7, {1, 2, 4});
+  ExpectLook(many.looks[4], 1, 0, 8, {6, 7});
+  ExpectLook(many.looks[5], 2, 1, 9, {7});  // the piece of space is there, the number comes next
+
+  TokenSample count = About({id("Count"), other, plural, 2}, {space, 3, 2});
+  looks.Add(cells, count);
+  const auto tallies = std::count_if(count.looks.begin(), count.looks.end(), [](const TokenLook& look) {
+    return look.token == 7 && !look.shares.empty();
+  });
+  EXPECT_EQ(tallies, 3);
+
+  // The same word where nothing is counted.
+  TokenSample sample = About({other, other, plural, 2}, {space, 3, 2});
+  looks.Add(cells, sample);
+  EXPECT_TRUE(std::all_of(sample.looks.begin(), sample.looks.end(),
+                          [](const TokenLook& look) { return look.shares.empty(); }));
+  EXPECT_EQ(sample.looks.size(), 2u);
 }
 
 TEST(TowerTargets, OneShapeByHand) {

@@ -172,7 +172,16 @@ TEST(Functional, LookLossIsTheShareOfAttentionOnTheWanted) {
   const std::vector<Looks> both{looks, divided};
   Attention(qkv, shape, nullptr, &both, &loss);
   const double apart = 0.25 * std::log(0.25 / share(0, 2, {0})) + 0.75 * std::log(0.75 / share(0, 2, {2}));
-  EXPECT_NEAR(loss.item<double>(), (there + apart) / 2, 1e-5);
+  EXPECT_NEAR(loss.item<double>(), (there + kDividedWeight * apart) / 2, 1e-4);
+}
+
+TEST(Functional, HeadsThatAreNotThereAreNotTaught) {
+  const AttentionShape shape{.batch = 1, .tokens = 2, .heads = 1, .causal = true};
+  const std::vector<Looks> looks{
+      {.head = 1, .rows = torch::tensor({int64_t{1}}), .wanted = torch::tensor({{1.0f, 0.0f}})}};
+  torch::Tensor loss;
+  Attention(torch::randn({2, 3 * 4}), shape, nullptr, &looks, &loss);
+  EXPECT_FALSE(loss.defined());
 }
 
 TEST(Functional, Bfloat16ProductsStayCloseInAllThreeDirections) {

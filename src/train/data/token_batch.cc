@@ -92,7 +92,7 @@ std::map<int, std::vector<Looks>> PlaceLooks(std::span<const TokenSample> sample
   std::map<std::pair<int, int>, std::pair<std::vector<int64_t>, std::vector<const TokenLook*>>> heads;
   for (size_t s = 0; s < samples.size(); ++s) {
     for (const TokenLook& look : samples[s].looks) {
-      auto& [rows, looks] = heads[{look.layer, look.head()}];
+      auto& [rows, looks] = heads[{look.layer, look.head}];
       rows.push_back(static_cast<int64_t>(s) * tokens + look.token);
       looks.push_back(&look);
     }

@@ -19,10 +19,10 @@ namespace mobilevlm::train {
 // Which tokens one head of a layer should look at from one token, known to whoever made the sample.
 struct TokenLook {
   int layer = 0;
+  int head = 0;
   int token = 0;
   std::vector<int> wanted = {};    // tokens before it
   std::vector<float> shares = {};  // of the attention, one of each wanted token, 1 in all; none: in any way
-  int head() const { return shares.empty() ? 0 : 1; }
 };
 
 // One sequence with the pictures' places already opened: `visual` of them from each image start on, id 0

@@ -4,8 +4,6 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "world/names.h"
-#include "world/objects.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -13,14 +11,6 @@ namespace {
 // Where the scene has so many different questions of a kind. Yes and no are one bit each: kinds with such
 // answers leave chance only when they are asked often.
 constexpr int kMostOfOneKind = 5;
-
-// The layers that AddLooks speaks of.
-constexpr int kQuestionToPicture = 0;
-constexpr int kAnswerToQuestion = 1;
-constexpr int kAnswerToPicture = 2;
-
-// How many things BOS stands for where a head counts by dividing its attention.
-constexpr float kBosThings = 4;
 
 }  // namespace
 
@@ -32,17 +22,11 @@ WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int 
       grid_(static_cast<int>(std::lround(std::sqrt(visual)))),
       context_(context),
       kind_weights_(std::move(kind_weights)),
-      centre_(LastPiece("centre")) {
+      looks_(world, tokenizer) {
   MVLM_CHECK(grid_ * grid_ == visual, "{} visual tokens are no square", visual);
   const world::Vocabulary& words = world.vocabulary();
   for (const std::vector<std::string>* list : {&words.objects, &words.shapes, &words.colours}) {
-    for (const std::string& word : *list) named_[LastPiece(word)] = cell_ids_[word] = LastPiece(word);
-  }
-  for (const world::ObjectInfo& object : world::Objects()) {
-    const int plural = LastPiece(world::Plural(object)), single = LastPiece(std::string(object.name));
-    objects_.insert(single);
-    named_[plural] = single;
-    if (plural != single) plurals_.insert(plural);
+    for (const std::string& word : *list) cell_ids_[word] = LastPiece(tokenizer, word);
   }
 }
 
@@ -55,7 +39,7 @@ TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>&
 TokenSample WorldText::Caption(const world::Scene& scene) const {
   TokenSample sample =
       Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
-  AddLooks(Cells(scene), sample);
+  looks_.Add(Cells(scene), sample);
   return sample;
 }
 
@@ -101,7 +85,7 @@ TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& r
     sample = std::move(longer);
   }
   MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
-  AddLooks(Cells(scene), sample);
+  looks_.Add(Cells(scene), sample);
   return sample;
 }
 
@@ -115,7 +99,7 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
     if (samples.empty()) total = shared = static_cast<size_t>(sample.image_starts[0] + visual_);
     total += sample.ids.size() - shared;
     if (total > static_cast<size_t>(context_)) break;
-    AddLooks(cells, sample);
+    looks_.Add(cells, sample);
     samples.push_back(std::move(sample));
   }
   return SideBySide(samples, shared);
@@ -132,60 +116,12 @@ std::vector<std::vector<int>> WorldText::Cells(const world::Scene& scene) const 
     // The last piece: digits never join the space before them.
     for (const std::string& word : words) {
       const auto known = cell_ids_.find(word);
-      ids.push_back(known != cell_ids_.end() ? known->second : LastPiece(word));
+      ids.push_back(known != cell_ids_.end() ? known->second : LastPiece(tokenizer_, word));
     }
-    if (ids.empty()) ids.push_back(LastPiece("."));
+    if (ids.empty()) ids.push_back(LastPiece(tokenizer_, "."));
   }
   MVLM_CHECK(static_cast<int>(cells.size()) == visual_, "{} cells, {} places", cells.size(), visual_);
   return cells;
-}
-
-TokenLook WorldText::Tally(const std::vector<std::vector<int>>& cells, int first, int token, int word) const {
-  TokenLook look{.layer = kQuestionToPicture, .token = token, .wanted = {0}, .shares = {kBosThings}};
-  float total = kBosThings;
-  for (int c = 0; c < visual_; ++c) {
-    const std::vector<int>& cell = cells[static_cast<size_t>(c)];
-    float things = 0;
-    for (size_t i = 1; i < cell.size(); ++i) things += cell[i - 1] == word && cell[i] == centre_ ? 1 : 0;
-    if (things == 0) continue;
-    look.wanted.push_back(first + c);
-    look.shares.push_back(things);
-    total += things;
-  }
-  for (float& share : look.shares) share /= total;
-  return look;
-}
-
-void WorldText::AddLooks(const std::vector<std::vector<int>>& cells, TokenSample& sample) const {
-  const int first = sample.image_starts[0], it = LastPiece("it");
-  const auto places_of = [&](int token) {  // of the picture, that hold what the token names
-    const auto named = named_.find(token);
-    std::vector<int> places;
-    if (named == named_.end() && token != it) return places;
-    const auto meant = [&](int word) {
-      return token == it ? objects_.contains(word) : word == named->second;
-    };
-    for (int c = 0; c < visual_; ++c) {
-      const std::vector<int>& cell = cells[static_cast<size_t>(c)];
-      if (std::any_of(cell.begin(), cell.end(), meant)) places.push_back(first + c);
-    }
-    return places;
-  };
-  std::vector<int> found;  // words of this question that name something a cell can hold
-  for (int t = first + visual_; t < static_cast<int>(sample.ids.size()); ++t) {
-    const int id = sample.ids[static_cast<size_t>(t)];
-    std::vector<int> places = places_of(id);
-    if (sample.supervised[static_cast<size_t>(t)]) {
-      if (!found.empty()) sample.looks.push_back({kAnswerToQuestion, t - 1, std::move(found)});
-      found.clear();
-      if (!places.empty()) sample.looks.push_back({kAnswerToPicture, t - 1, std::move(places)});
-    } else if (named_.contains(id) || !places.empty()) {
-      if (plurals_.contains(id)) sample.looks.push_back(Tally(cells, first, t, named_.at(id)));
-      if (places.empty()) places.push_back(0);
-      sample.looks.push_back({kQuestionToPicture, t, std::move(places)});
-      found.push_back(t);
-    }
-  }
 }
 
 }  // namespace mobilevlm::train

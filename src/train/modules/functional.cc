@@ -90,7 +90,7 @@ torch::Tensor LookLoss(const torch::Tensor& found, const Looks& look) {
   constexpr double kLeast = 1e-6;  // keeps the logarithms finite
   if (!look.divided) return found.mul(look.wanted).sum(1).clamp_min(kLeast).log().mean().neg();
   const torch::Tensor ratio = look.wanted.clamp_min(kLeast).log() - found.clamp_min(kLeast).log();
-  return look.wanted.mul(ratio).sum(1).mean();
+  return look.wanted.mul(ratio).sum(1).mean() * kDividedWeight;
 }
 
 }  // namespace
@@ -128,13 +128,14 @@ torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, c
   if (looks != nullptr) {
     std::vector<torch::Tensor> losses;
     for (const Looks& look : *looks) {
+      if (look.head >= shape.heads) continue;
       const torch::Tensor found = shares.view({shape.batch, shape.heads, shape.tokens, shape.tokens})
                                       .select(1, look.head)
                                       .reshape({shape.batch * shape.tokens, shape.tokens})
                                       .index_select(0, look.rows);
       losses.push_back(LookLoss(found, look));
     }
-    *look_loss = torch::stack(losses).mean();
+    if (!losses.empty()) *look_loss = torch::stack(losses).mean();
   }
   const torch::Tensor mixed = torch::bmm(shares, v);  // [batch * heads, tokens, head_dim]
   return MergeHeads(mixed, shape.batch, shape.heads);

@@ -110,7 +110,7 @@ torch::Tensor MobileVlmImpl::Hidden(const TokenBatch& text, const torch::Tensor&
     const bool looked_at = look_loss != nullptr && looks != text.looks.end();
     torch::Tensor loss;
     x = RunBlock(*layers_->ptr<LlamaBlockImpl>(i), x, sequences, looked_at ? &looks->second : nullptr, &loss);
-    if (looked_at) losses.push_back(loss);
+    if (loss.defined()) losses.push_back(loss);
   }
   if (!losses.empty()) *look_loss = torch::stack(losses).mean();
   return norm_->forward(x);
