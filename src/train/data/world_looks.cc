@@ -10,7 +10,7 @@
 namespace mobilevlm::train {
 namespace {
 
-// The table of world_looks.h.
+// The list of world_looks.h.
 constexpr int kQuestionToPicture = 0;
 constexpr int kAnswerToQuestion = 1;
 constexpr int kTally = 1;

@@ -4,16 +4,13 @@
 // yes and no alone (supervised attention: Liu et al., "Neural Machine Translation with Supervised Attention",
 // 2016). Layers and heads count from 0; what a smaller decoder does not have is not taught.
 //
-// | layer | head | from                          | to |
-// |-------|------|-------------------------------|-----------------------------------------------------------|
-// | 0     | 0    | a word that cells can hold    | the cells that hold it, or BOS if none does; "it": every |
-// |       |      |                               | object | | 1     | 0    | where the answer begins       |
-// those words of the question                               | | 2     | 0    | before such a word of the |
-// the cells that hold it                                    | |       |      | answer | | | 1     | 1    |
-// what is to be counted         | divided evenly among its things and BOS                   | | 1     | 2 |
-// the same                      | divided among all things and BOS                          | | 1     | 3 |
-// the same                      | divided among the other things and BOS                    | | 2     | 1 |
-// before the number             | what is to be counted                                     |
+// - Layer 0, head 0: from a word that cells can hold to the cells that hold it, or to BOS if none does; "it"
+//   looks at every object.
+// - Layer 1, head 0: from where the answer begins to those words of the question.
+// - Layer 2, head 0: from before such a word of the answer to its cells.
+// - Layer 1, heads 1 to 3: from the word whose number is asked for, divided evenly among its things and BOS,
+//   among all things and BOS, among the other things and BOS.
+// - Layer 2, head 1: from before the number to that word.
 //
 // A thing is looked at in the cell that holds its centre. Attention is an average, which forgets how many
 // there are; what is left for BOS, which weighs as much as a few things, tells. Counting what is asked for
@@ -41,7 +38,7 @@ class WorldLooks {
  public:
   WorldLooks(const world::World& world, const Tokenizer& tokenizer);
 
-  // Adds the looks of the table to a sample about these cells (see WorldText::Cells).
+  // Adds these looks to a sample about these cells (see WorldText::Cells).
   void Add(const std::vector<std::vector<int>>& cells, TokenSample& sample) const;
 
  private:
