@@ -90,7 +90,7 @@ torch::Tensor LookLoss(const torch::Tensor& found, const Looks& look) {
   constexpr double kLeast = 1e-6;  // keeps the logarithms finite
   if (!look.divided) return found.mul(look.wanted).sum(1).clamp_min(kLeast).log().mean().neg();
   const torch::Tensor ratio = look.wanted.clamp_min(kLeast).log() - found.clamp_min(kLeast).log();
-  return look.wanted.mul(ratio).sum(1).mean() * kDividedWeight;
+  return look.wanted.mul(ratio).sum(1).mul(kDividedWeight).log1p().mean();
 }
 
 }  // namespace

@@ -40,9 +40,11 @@ struct Looks {
   torch::Tensor wanted;  // [rows, tokens], 1 at the tokens to look at, else 0; divided: shares, 1 in all
 };
 // With `looks`, `look_loss` becomes the mean over them and their rows of -log of the share of attention that
-// falls on the wanted tokens; of divided ones, of kDividedWeight times the Kullback-Leibler divergence from
-// `wanted`, which grows with the square of what it is off: at half a thing of eight it is 0.0004. Looks of
-// heads that are not there count nothing; without any other, look_loss stays as it was.
+// falls on the wanted tokens; of divided ones, of log(1 + kDividedWeight * D), D being the Kullback-Leibler
+// divergence from `wanted`. D grows with the square of what the shares are off and is small where it matters
+// (0.0004 at half a thing of eight); this is Cauchy's loss of it, steep there and flat where a head has yet
+// to find its tokens. Looks of heads that are not there count nothing; without any other, look_loss stays as
+// it was.
 inline constexpr double kDividedWeight = 30;
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
                         const std::vector<Looks>* looks = nullptr, torch::Tensor* look_loss = nullptr);
