@@ -225,7 +225,7 @@ TEST(WorldLooks, WordsLookAtTheCellsThatHoldThem) {
   ASSERT_NE(held, id(std::string(objects[1]->name)));
   const std::vector<std::vector<int>> cells = {{id(".")}, {held}, {id(".")}, {held, id("centre")}};
   TokenSample sample = About({shown, absent, 2}, {shown, 2});
-  looks.Add(cells, sample);
+  looks.Add(cells, looks.ToldThings(cells), sample);
   ASSERT_EQ(sample.looks.size(), 4u);
   ExpectLook(sample.looks[0], 0, 0, 5, {2, 4});  // what is shown
   ExpectLook(sample.looks[1], 0, 0, 6, {0});     // what is not
@@ -245,7 +245,7 @@ TEST(WorldLooks, WhatIsCountedDividesItsAttentionAmongCentres) {
   const std::vector<std::vector<int>> cells = {
       {single, centre, single, centre}, {single}, {other, centre}, {other, centre, single, centre}};
   TokenSample many = About({other, id("many"), plural, 2}, {space, 3, 2});
-  looks.Add(cells, many);
+  looks.Add(cells, looks.ToldThings(cells), many);
   // In this tokenizer's pieces "many" ends as an object does, at token 6.
   std::erase_if(many.looks, [](const TokenLook& look) { return look.token == 6; });
   ASSERT_EQ(many.looks.size(), 6u);
@@ -257,7 +257,7 @@ TEST(WorldLooks, WhatIsCountedDividesItsAttentionAmongCentres) {
   ExpectLook(many.looks[5], 2, 1, 9, {7});  // the piece of space is there, the number comes next
 
   TokenSample count = About({id("Count"), other, plural, 2}, {space, 3, 2});
-  looks.Add(cells, count);
+  looks.Add(cells, looks.ToldThings(cells), count);
   const auto tallies = std::count_if(count.looks.begin(), count.looks.end(), [](const TokenLook& look) {
     return look.token == 7 && !look.shares.empty();
   });
@@ -265,10 +265,33 @@ TEST(WorldLooks, WhatIsCountedDividesItsAttentionAmongCentres) {
 
   // The same word where nothing is counted.
   TokenSample sample = About({other, other, plural, 2}, {space, 3, 2});
-  looks.Add(cells, sample);
+  looks.Add(cells, looks.ToldThings(cells), sample);
   EXPECT_TRUE(std::all_of(sample.looks.begin(), sample.looks.end(),
                           [](const TokenLook& look) { return look.shares.empty(); }));
   EXPECT_EQ(sample.looks.size(), 2u);
+}
+
+TEST(WorldLooks, SeenThingsDivideThemselvesAmongTheCellsAround) {
+  const WorldLooks looks(TheWorld(), GoldenTokenizer());
+  world::Scene scene;
+  // On a grid of 4 the centres of cells lie at 1/8, 3/8, 5/8 and 7/8.
+  scene.things = {{.kind = world::ThingKind::kObject, .name = 3, .x = 0.5f, .y = 0.125f},
+                  {.kind = world::ThingKind::kShape, .name = 3, .x = 0.99f, .y = 0.4375f}};
+  const std::vector<ThingInCell> things = looks.SeenThings(scene, 4);
+  const int word = LastPiece(GoldenTokenizer(), TheWorld().vocabulary().objects[3]);
+  const std::vector<ThingInCell> wanted = {
+      {1, word, 0.5f}, {2, word, 0.5f}, {1 * 4 + 3, 0, 0.75f}, {2 * 4 + 3, 0, 0.25f}};
+  ASSERT_EQ(things.size(), wanted.size());
+  for (size_t i = 0; i < things.size(); ++i) {
+    EXPECT_EQ(things[i].cell, wanted[i].cell) << i;
+    EXPECT_EQ(things[i].word, wanted[i].word) << i;
+    EXPECT_NEAR(things[i].share, wanted[i].share, 1e-6) << i;
+  }
+  // One cell holds everything.
+  for (const ThingInCell& thing : looks.SeenThings(scene, 1)) {
+    EXPECT_EQ(thing.cell, 0);
+    EXPECT_EQ(thing.share, 1);
+  }
 }
 
 TEST(TowerTargets, OneShapeByHand) {

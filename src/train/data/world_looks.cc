@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "world/names.h"
 #include "world/objects.h"
@@ -39,6 +40,7 @@ WorldLooks::WorldLooks(const world::World& world, const Tokenizer& tokenizer)
   for (const world::ObjectInfo& object : world::Objects()) {
     const int single = LastPiece(tokenizer, std::string(object.name));
     objects_.insert(single);
+    object_words_.push_back(single);
     endings[LastPiece(tokenizer, world::Plural(object))].push_back(single);
   }
   for (const auto& [plural, singles] : endings) {
@@ -63,29 +65,60 @@ bool WorldLooks::AsksNumberAt(const TokenSample& sample, int token) const {
          (sample.ids[at - 1] == many_ || sample.ids[at - 2] == count_);
 }
 
-TokenLook WorldLooks::Tally(Tallied tallied, const std::vector<std::vector<int>>& cells, int first, int token,
+std::vector<ThingInCell> WorldLooks::ToldThings(const std::vector<std::vector<int>>& cells) const {
+  std::vector<ThingInCell> things;
+  for (size_t c = 0; c < cells.size(); ++c) {
+    for (size_t i = 1; i < cells[c].size(); ++i) {
+      if (cells[c][i] == centre_) things.push_back({static_cast<int>(c), cells[c][i - 1], 1});
+    }
+  }
+  return things;
+}
+
+std::vector<ThingInCell> WorldLooks::SeenThings(const world::Scene& scene, int grid) const {
+  // The two cells around a point of an axis, and the second one's share.
+  const auto around = [grid](float x) {
+    const float at = std::clamp(x * static_cast<float>(grid) - 0.5f, 0.0f, static_cast<float>(grid - 1));
+    const int first = std::min(static_cast<int>(at), std::max(grid - 2, 0));
+    return std::pair{first, at - static_cast<float>(first)};
+  };
+  std::vector<ThingInCell> things;
+  for (const world::Thing& thing : scene.things) {
+    const int word =
+        thing.kind == world::ThingKind::kObject ? object_words_[static_cast<size_t>(thing.name)] : 0;
+    const auto [left, right_share] = around(thing.x);
+    const auto [top, bottom_share] = around(thing.y);
+    for (const int down : {0, 1}) {
+      for (const int aside : {0, 1}) {
+        const float share =
+            (down == 1 ? bottom_share : 1 - bottom_share) * (aside == 1 ? right_share : 1 - right_share);
+        if (share > 0) things.push_back({(top + down) * grid + left + aside, word, share});
+      }
+    }
+  }
+  return things;
+}
+
+TokenLook WorldLooks::Tally(Tallied tallied, const std::vector<ThingInCell>& things, int first, int token,
                             int word) const {
   const float bos = tallied == Tallied::kOthers ? kBosOthers : kBosThings;
-  TokenLook look{
-      .layer = kTally, .head = 1 + static_cast<int>(tallied), .token = token, .wanted = {0}, .shares = {bos}};
+  std::map<int, float> shares = {{0, bos}};  // by place
   float total = bos;
-  for (size_t c = 0; c < cells.size(); ++c) {
-    float things = 0;
-    for (size_t i = 1; i < cells[c].size(); ++i) {
-      if (cells[c][i] != centre_) continue;
-      const bool asked = cells[c][i - 1] == word;
-      things += tallied == Tallied::kAll || asked == (tallied == Tallied::kAsked) ? 1 : 0;
-    }
-    if (things == 0) continue;
-    look.wanted.push_back(first + static_cast<int>(c));
-    look.shares.push_back(things);
-    total += things;
+  for (const ThingInCell& thing : things) {
+    if (tallied != Tallied::kAll && (thing.word == word) != (tallied == Tallied::kAsked)) continue;
+    shares[first + thing.cell] += thing.share;
+    total += thing.share;
   }
-  for (float& share : look.shares) share /= total;
+  TokenLook look{.layer = kTally, .head = 1 + static_cast<int>(tallied), .token = token};
+  for (const auto& [place, share] : shares) {
+    look.wanted.push_back(place);
+    look.shares.push_back(share / total);
+  }
   return look;
 }
 
-void WorldLooks::Add(const std::vector<std::vector<int>>& cells, TokenSample& sample) const {
+void WorldLooks::Add(const std::vector<std::vector<int>>& cells, const std::vector<ThingInCell>& things,
+                     TokenSample& sample) const {
   const int first = sample.image_starts[0], tokens = static_cast<int>(sample.ids.size());
   std::vector<int> found;  // words of this question that name something a cell can hold
   int counted = -1;        // the one whose number it asks for
@@ -112,7 +145,7 @@ void WorldLooks::Add(const std::vector<std::vector<int>>& cells, TokenSample& sa
       if (AsksNumberAt(sample, t)) {
         counted = t;
         for (const Tallied tallied : {Tallied::kAsked, Tallied::kAll, Tallied::kOthers}) {
-          sample.looks.push_back(Tally(tallied, cells, first, t, named_.at(id)));
+          sample.looks.push_back(Tally(tallied, things, first, t, named_.at(id)));
         }
       }
       if (places.empty()) places.push_back(0);

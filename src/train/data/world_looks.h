@@ -12,11 +12,11 @@
 //   among all things and BOS, among the other things and BOS.
 // - Layer 2, head 1: from before the number to that word.
 //
-// A thing is looked at in the cell that holds its centre. Attention is an average, which forgets how many
-// there are; what is left for BOS, which weighs as much as a few things, tells. Counting what is asked for
-// needs the same attention to 180 different objects; counting all things does not, and the others are few, so
-// the three say it more surely than the first alone. They stand in the second layer because the sums of words
-// in a cell differ in length, which the first layer can even out.
+// Attention is an average, which forgets how many there are; what is left for BOS, which weighs as much as a
+// few things, tells. Counting what is asked for needs the same attention to 180 different objects; counting
+// all things does not, and the others are few, so the three say it more surely than the first alone. They
+// stand in the second layer because the sums of words in a cell differ in length, which the first layer can
+// even out.
 //
 // Thread contract: const, concurrent calls are fine.
 #pragma once
@@ -34,12 +34,27 @@ namespace mobilevlm::train {
 // The piece that stands for a word: its last one.
 int LastPiece(const Tokenizer& tokenizer, const std::string& word);
 
+// How much of a thing is counted in one cell; 1 in all cells together.
+struct ThingInCell {
+  int cell = 0;
+  int word = 0;  // the object's name; another word or 0 for anything else
+  float share = 0;
+};
+
 class WorldLooks {
  public:
   WorldLooks(const world::World& world, const Tokenizer& tokenizer);
 
+  // The things of a scene told in words: each in the cell whose words say that its centre is there.
+  std::vector<ThingInCell> ToldThings(const std::vector<std::vector<int>>& cells) const;
+  // Those of a picture on a grid of grid x grid cells: each among the four cells whose centres surround its
+  // own, as in bilinear interpolation. A tower sees centres only so sharply, and one on the border between
+  // two cells would otherwise count twice or not at all.
+  std::vector<ThingInCell> SeenThings(const world::Scene& scene, int grid) const;
+
   // Adds these looks to a sample about these cells (see WorldText::Cells).
-  void Add(const std::vector<std::vector<int>>& cells, TokenSample& sample) const;
+  void Add(const std::vector<std::vector<int>>& cells, const std::vector<ThingInCell>& things,
+           TokenSample& sample) const;
 
  private:
   enum class Tallied { kAsked, kAll, kOthers };
@@ -49,12 +64,13 @@ class WorldLooks {
   // Whether the sample asks for the number of what is named at this token.
   bool AsksNumberAt(const TokenSample& sample, int token) const;
   // The look from `token`, which asks for things called `word`, that counts these.
-  TokenLook Tally(Tallied tallied, const std::vector<std::vector<int>>& cells, int first, int token,
+  TokenLook Tally(Tallied tallied, const std::vector<ThingInCell>& things, int first, int token,
                   int word) const;
 
   int centre_;  // the word that marks the cell with a thing's centre
   int it_;
   int many_, count_;                    // "How many dogs", "Count the dogs"
+  std::vector<int> object_words_;       // of world::Objects()
   std::unordered_map<int, int> named_;  // word in a question -> the word of the cells it names
   std::unordered_set<int> objects_;     // the words for objects
 };

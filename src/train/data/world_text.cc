@@ -15,12 +15,13 @@ constexpr int kMostOfOneKind = 5;
 }  // namespace
 
 WorldText::WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
-                     std::map<std::string, double> kind_weights)
+                     std::map<std::string, double> kind_weights, Shown shown)
     : world_(world),
       tokenizer_(tokenizer),
       visual_(visual),
       grid_(static_cast<int>(std::lround(std::sqrt(visual)))),
       context_(context),
+      shown_(shown),
       kind_weights_(std::move(kind_weights)),
       looks_(world, tokenizer) {
   MVLM_CHECK(grid_ * grid_ == visual, "{} visual tokens are no square", visual);
@@ -39,7 +40,7 @@ TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>&
 TokenSample WorldText::Caption(const world::Scene& scene) const {
   TokenSample sample =
       Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
-  looks_.Add(Cells(scene), sample);
+  AddLooks(scene, sample);
   return sample;
 }
 
@@ -85,13 +86,12 @@ TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& r
     sample = std::move(longer);
   }
   MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
-  looks_.Add(Cells(scene), sample);
+  AddLooks(scene, sample);
   return sample;
 }
 
 TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& random) const {
   std::vector<TokenSample> samples;
-  const std::vector<std::vector<int>> cells = Cells(scene);
   size_t shared = 0, total = 0;
   for (const world::Question& question : Questions(scene, rounds, random)) {
     TokenSample sample =
@@ -99,10 +99,16 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
     if (samples.empty()) total = shared = static_cast<size_t>(sample.image_starts[0] + visual_);
     total += sample.ids.size() - shared;
     if (total > static_cast<size_t>(context_)) break;
-    looks_.Add(cells, sample);
+    AddLooks(scene, sample);
     samples.push_back(std::move(sample));
   }
   return SideBySide(samples, shared);
+}
+
+void WorldText::AddLooks(const world::Scene& scene, TokenSample& sample) const {
+  const std::vector<std::vector<int>> cells = Cells(scene);
+  looks_.Add(cells, shown_ == Shown::kWords ? looks_.ToldThings(cells) : looks_.SeenThings(scene, grid_),
+             sample);
 }
 
 TokenSample WorldText::Single(const world::Question& question) const {

@@ -16,11 +16,14 @@
 
 namespace mobilevlm::train {
 
+// What stands in the places of a picture: the words of its cells, or what the projector makes of it.
+enum class Shown { kWords, kPicture };
+
 // `visual` places per picture, a square number.
 class WorldText {
  public:
   WorldText(const world::World& world, const Tokenizer& tokenizer, int visual, int context,
-            std::map<std::string, double> kind_weights);
+            std::map<std::string, double> kind_weights, Shown shown = Shown::kPicture);
 
   // Stage 1: picture, caption (plain template).
   TokenSample Caption(const world::Scene& scene) const;
@@ -47,6 +50,8 @@ class WorldText {
  private:
   // Different questions about the scene in the order of asking.
   std::vector<world::Question> Questions(const world::Scene& scene, int count, Random& random) const;
+  // Adds where attention should look.
+  void AddLooks(const world::Scene& scene, TokenSample& sample) const;
   TokenSample Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const;
 
   const world::World& world_;
@@ -54,6 +59,7 @@ class WorldText {
   int visual_;
   int grid_;
   int context_;
+  Shown shown_;
   std::map<std::string, double> kind_weights_;
   std::unordered_map<std::string, int> cell_ids_;  // id of every word that a cell can hold
   WorldLooks looks_;

@@ -26,7 +26,8 @@ Result<LoopEnd> TrainLanguage(const world::World& world, const Tokenizer& tokeni
                       parallel.processes(), parallel.sharing());
   const SceneMix scenes(world, options.mini().scene_shares);
   const int visual = config.projector().tokens();
-  const WorldText text(world, tokenizer, visual, config.llm.context, options.mini().kind_weights);
+  const WorldText text(world, tokenizer, visual, config.llm.context, options.mini().kind_weights,
+                       Shown::kWords);
 
   const Recipe::Mini& mini = options.mini();
   const ValidationSet validation = MakeValidationSet(world, text, mini.questions_per_kind, options.seed());
