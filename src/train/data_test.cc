@@ -193,8 +193,7 @@ void ExpectLook(const TokenLook& look, int layer, int head, int token, const std
   EXPECT_EQ(look.shares, shares);
 }
 
-// Two objects whose names and plurals end, in this tokenizer's pieces, like no other of its words: it does
-// not know the world's.
+// Objects whose plurals end, in this tokenizer's pieces, like no other word: it does not know the world's.
 std::vector<const world::ObjectInfo*> ObjectsThatEndAlone(const Tokenizer& tokenizer) {
   std::map<int, int> endings;
   for (const char* word : {"many", "Count", "it", "centre", "."}) ++endings[LastPiece(tokenizer, word)];

@@ -11,13 +11,13 @@
 namespace mobilevlm::train {
 namespace {
 
-// The list of world_looks.h.
+// Layers of the list in world_looks.h.
 constexpr int kQuestionToPicture = 0;
 constexpr int kAnswerToQuestion = 1;
 constexpr int kTally = 1;
 constexpr int kAnswerToPicture = 2;
 constexpr int kAnswerToTally = 2;
-constexpr int kTallyRead = 1;  // head
+constexpr int kTallyReadHead = 1;
 
 // How many things BOS stands for: of the scenes that count, 0 to 8 are asked for, 0 to 2 are others.
 constexpr float kBosThings = 4, kBosOthers = 2;
@@ -33,7 +33,10 @@ WorldLooks::WorldLooks(const world::World& world, const Tokenizer& tokenizer)
       count_(LastPiece(tokenizer, "Count")) {
   const world::Vocabulary& words = world.vocabulary();
   for (const std::vector<std::string>* list : {&words.objects, &words.shapes, &words.colours}) {
-    for (const std::string& word : *list) named_[LastPiece(tokenizer, word)] = LastPiece(tokenizer, word);
+    for (const std::string& word : *list) {
+      const int piece = LastPiece(tokenizer, word);
+      named_[piece] = piece;
+    }
   }
   // A plural of several pieces may end as others do, and then its end names nothing.
   std::map<int, std::vector<int>> endings;
@@ -138,7 +141,7 @@ void WorldLooks::Add(const std::vector<std::vector<int>>& cells, const std::vect
       // A number has a piece of space before it.
       if (counted >= 0 && t + 1 < tokens && sample.supervised[static_cast<size_t>(t + 1)]) {
         sample.looks.push_back(
-            {.layer = kAnswerToTally, .head = kTallyRead, .token = t, .wanted = {counted}});
+            {.layer = kAnswerToTally, .head = kTallyReadHead, .token = t, .wanted = {counted}});
       }
       counted = -1;
     } else if (named_.contains(id) || !places.empty()) {

@@ -40,7 +40,7 @@ TokenSample WorldText::Make(ChatTemplate chat_template, const std::vector<Turn>&
 TokenSample WorldText::Caption(const world::Scene& scene) const {
   TokenSample sample =
       Make(ChatTemplate::kPlain, {{.user = "", .assistant = world_.Caption(scene), .images = 1}});
-  AddLooks(scene, sample);
+  AddLooks(scene, {&sample, 1});
   return sample;
 }
 
@@ -86,7 +86,7 @@ TokenSample WorldText::Dialogue(const world::Scene& scene, int rounds, Random& r
     sample = std::move(longer);
   }
   MVLM_CHECK(!sample.ids.empty(), "one question does not fit a context of {}", context_);
-  AddLooks(scene, sample);
+  AddLooks(scene, {&sample, 1});
   return sample;
 }
 
@@ -99,16 +99,17 @@ TokenSample WorldText::Interview(const world::Scene& scene, int rounds, Random& 
     if (samples.empty()) total = shared = static_cast<size_t>(sample.image_starts[0] + visual_);
     total += sample.ids.size() - shared;
     if (total > static_cast<size_t>(context_)) break;
-    AddLooks(scene, sample);
     samples.push_back(std::move(sample));
   }
+  AddLooks(scene, samples);
   return SideBySide(samples, shared);
 }
 
-void WorldText::AddLooks(const world::Scene& scene, TokenSample& sample) const {
+void WorldText::AddLooks(const world::Scene& scene, std::span<TokenSample> samples) const {
   const std::vector<std::vector<int>> cells = Cells(scene);
-  looks_.Add(cells, shown_ == Shown::kWords ? looks_.ToldThings(cells) : looks_.SeenThings(scene, grid_),
-             sample);
+  const std::vector<ThingInCell> things =
+      shown_ == Shown::kWords ? looks_.ToldThings(cells) : looks_.SeenThings(scene, grid_);
+  for (TokenSample& sample : samples) looks_.Add(cells, things, sample);
 }
 
 TokenSample WorldText::Single(const world::Question& question) const {

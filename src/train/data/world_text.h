@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -50,8 +51,8 @@ class WorldText {
  private:
   // Different questions about the scene in the order of asking.
   std::vector<world::Question> Questions(const world::Scene& scene, int count, Random& random) const;
-  // Adds where attention should look.
-  void AddLooks(const world::Scene& scene, TokenSample& sample) const;
+  // Adds where attention should look to samples about the scene.
+  void AddLooks(const world::Scene& scene, std::span<TokenSample> samples) const;
   TokenSample Make(ChatTemplate chat_template, const std::vector<Turn>& turns) const;
 
   const world::World& world_;

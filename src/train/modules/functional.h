@@ -39,13 +39,13 @@ struct Looks {
   torch::Tensor rows;    // [rows] of batch * tokens, int64
   torch::Tensor wanted;  // [rows, tokens], 1 at the tokens to look at, else 0; divided: shares, 1 in all
 };
-// With `looks`, `look_loss` becomes the mean over them and their rows of -log of the share of attention that
-// falls on the wanted tokens; of divided ones, of log(1 + kDividedWeight * D), D being the Kullback-Leibler
-// divergence from `wanted`. D grows with the square of what the shares are off and is small where it matters
-// (0.0004 at half a thing of eight); this is Cauchy's loss of it, steep there and flat where a head has yet
-// to find its tokens. Looks of heads that are not there count nothing; without any other, look_loss stays as
-// it was.
+// A divided look loses log(1 + kDividedWeight * D), D being the Kullback-Leibler divergence from `wanted`. D
+// grows with the square of what the shares are off and is small where it matters (0.0004 at half a thing of
+// eight); this is Cauchy's loss of it, steep there and flat where a head has yet to find its tokens.
 inline constexpr double kDividedWeight = 30;
+// With `looks`, `look_loss` becomes the mean over them and their rows of -log of the share of attention that
+// falls on the wanted tokens, or of the loss above for divided ones. Looks of heads that are not there count
+// nothing; without any other, look_loss stays as it was.
 torch::Tensor Attention(const torch::Tensor& qkv, const AttentionShape& shape, const RopeTables* rope,
                         const std::vector<Looks>* looks = nullptr, torch::Tensor* look_loss = nullptr);
 
