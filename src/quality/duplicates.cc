@@ -47,37 +47,78 @@ Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& samp
 // same.
 class PictureGroups {
  public:
-  PictureGroups(const PictureCatalog& catalog, const DuplicateOptions& options, DuplicateReport& report)
-      : same_(catalog.size()), near_(catalog.size()) {
-    FlatTable by_content(catalog.size());
-    HammingIndex index(options.picture_distance);
-    std::vector<uint32_t> indexed;  // number in the index -> picture
-    for (uint32_t p = 0; p < catalog.size(); ++p) {
-      const PictureHash& hash = catalog.hash(p);
-      same_[p] = by_content.At(hash.key(), p);
-      near_[p] = same_[p] == p ? p : near_[same_[p]];
-      report.same_pictures += same_[p] != p;
-      if (same_[p] != p || !options.near || hash.flat != 0) continue;
-      index.ForEachNear(hash.frequency, [&](uint32_t i) {
-        const uint32_t other = indexed[i];
-        if (other < near_[p] && LookTheSame(hash, catalog.hash(other), options.picture_distance))
-          near_[p] = other;
-      });
-      if (near_[p] != p) {
-        ++report.near_pictures;
-      } else {
-        index.Add(hash.frequency);
-        indexed.push_back(p);
-      }
+  PictureGroups(const PictureCatalog& catalog, const DuplicateOptions& options)
+      : catalog_(catalog),
+        options_(options),
+        same_(catalog.size()),
+        near_(catalog.size()),
+        by_content_(catalog.size()),
+        index_(options.picture_distance) {}
+
+  // A batch at a time: in parallel with the pictures of the batches before it, then in order among
+  // themselves.
+  Status Find(const Work& work, DuplicateReport& report) {
+    constexpr uint32_t kBatch = 1024;
+    const std::string what = "comparing pictures";
+    const auto size = static_cast<uint32_t>(catalog_.size());
+    std::optional<Progress> progress;
+    if (work.progress) progress.emplace(what, size);
+    for (uint32_t begin = 0; begin < size; begin += kBatch) {
+      MVLM_TRY(work.Continue(what));
+      const uint32_t count = std::min(kBatch, size - begin);
+      for (uint32_t p = begin; p < begin + count; ++p) same_[p] = by_content_.At(catalog_.hash(p).key(), p);
+      work.pool.ParallelFor(count, [&](size_t i) { FindEarlier(begin + static_cast<uint32_t>(i)); });
+      const size_t earlier = indexed_.size();
+      for (uint32_t p = begin; p < begin + count; ++p) Take(p, earlier, report);
+      if (progress) progress->Update(begin + count);
     }
-    report.pictures = catalog.size();
+    report.pictures = size;
+    return {};
   }
 
   uint32_t Same(uint32_t picture) const { return same_[picture]; }
   uint32_t Near(uint32_t picture) const { return near_[picture]; }
 
  private:
+  bool Compared(uint32_t p) const { return same_[p] == p && options_.near && catalog_.hash(p).flat == 0; }
+
+  void FindEarlier(uint32_t p) {
+    near_[p] = p;
+    if (!Compared(p)) return;
+    const PictureHash& hash = catalog_.hash(p);
+    index_.ForEachNear(hash.frequency, [&](uint32_t i) {
+      const uint32_t other = indexed_[i];
+      if (other < near_[p] && LookTheSame(hash, catalog_.hash(other), options_.picture_distance))
+        near_[p] = other;
+    });
+  }
+
+  // Those from `earlier` on in the index are of the picture's own batch.
+  void Take(uint32_t p, size_t earlier, DuplicateReport& report) {
+    if (same_[p] != p) {
+      near_[p] = near_[same_[p]];
+      ++report.same_pictures;
+      return;
+    }
+    if (!Compared(p)) return;
+    const PictureHash& hash = catalog_.hash(p);
+    for (size_t i = earlier; i < indexed_.size() && near_[p] == p; ++i) {
+      if (LookTheSame(hash, catalog_.hash(indexed_[i]), options_.picture_distance)) near_[p] = indexed_[i];
+    }
+    if (near_[p] != p) {
+      ++report.near_pictures;
+      return;
+    }
+    index_.Add(hash.frequency);
+    indexed_.push_back(p);
+  }
+
+  const PictureCatalog& catalog_;
+  const DuplicateOptions& options_;
   std::vector<uint32_t> same_, near_;  // [pictures]
+  FlatTable by_content_;               // pixels -> first picture with them
+  HammingIndex index_;                 // of the first of each group
+  std::vector<uint32_t> indexed_;      // number in the index -> picture
 };
 
 // Compares samples in their order with those that stayed.
@@ -199,7 +240,8 @@ Result<DuplicateReport> FindDuplicates(const data::Dataset& dataset, const Dupli
     CatalogReport pictures;
     MVLM_TRY(catalog.Fill(dataset, work, pictures));
   }
-  const PictureGroups groups(catalog, options, report);
+  PictureGroups groups(catalog, options);
+  MVLM_TRY(groups.Find(work, report));
   Finder finder(dataset, options, report);
   const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
     return ReadText(dataset, s, sample, catalog);

@@ -1,6 +1,7 @@
 #include "quality/hamming_index.h"
 
 #include <bit>
+#include <utility>
 
 #include "base/check.h"
 
@@ -21,13 +22,12 @@ HammingIndex::HammingIndex(int distance) : distance_(distance), first_(kBands * 
 }
 
 void HammingIndex::Add(uint64_t hash) {
-  const auto number = static_cast<uint32_t>(hashes_.size());
-  hashes_.push_back(hash);
+  const auto number = static_cast<uint32_t>(entries_.size());
+  Entry entry{.hash = hash};
   for (size_t band = 0; band < kBands; ++band) {
-    uint32_t& first = first_[band * kValues + Band(hash, band)];
-    next_.push_back(first);
-    first = number;
+    entry.next[band] = std::exchange(first_[band * kValues + Band(hash, band)], number);
   }
+  entries_.push_back(entry);
 }
 
 void HammingIndex::ForEachNear(uint64_t hash, const std::function<void(uint32_t)>& found) const {
@@ -35,9 +35,10 @@ void HammingIndex::ForEachNear(uint64_t hash, const std::function<void(uint32_t)
     for (const uint16_t flip : flips_) {
       const size_t value = Band(hash, band) ^ flip;
       uint32_t i = first_[band * kValues + value];
-      for (int looked_at = 0; i != kEnd && looked_at < kMostLookedAt;
-           ++looked_at, i = next_[i * kBands + band]) {
-        if (std::popcount(hash ^ hashes_[i]) <= distance_) found(i);
+      for (int looked_at = 0; i != kEnd && looked_at < kMostLookedAt; ++looked_at) {
+        const Entry& entry = entries_[i];
+        if (std::popcount(hash ^ entry.hash) <= distance_) found(i);
+        i = entry.next[band];
       }
     }
   }

@@ -8,6 +8,7 @@
 // 24 bytes a hash. Thread contract: concurrent searches are fine while nobody adds.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,17 +25,22 @@ class HammingIndex {
   // Calls found(number) for every hash within the distance, in no order, some of them several times.
   void ForEachNear(uint64_t hash, const std::function<void(uint32_t)>& found) const;
 
-  size_t size() const { return hashes_.size(); }
+  size_t size() const { return entries_.size(); }
 
  private:
   static constexpr size_t kBands = 4;
   static constexpr int kMostLookedAt = 128;  // of one band's value
 
+  // The hash beside its links: a step of a search is one miss of the cache.
+  struct Entry {
+    uint64_t hash = 0;
+    std::array<uint32_t, kBands> next = {};  // with the same band, newest first
+  };
+
   int distance_;
   std::vector<uint16_t> flips_;  // changes of a band that a search tries
-  std::vector<uint64_t> hashes_;
+  std::vector<Entry> entries_;
   std::vector<uint32_t> first_;  // [4, 65536]
-  std::vector<uint32_t> next_;   // [hashes, 4]
 };
 
 }  // namespace mobilevlm::quality

@@ -142,28 +142,29 @@ Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset&
     MVLM_TRY(catalog.Fill(evaluation, work, unused));
     MVLM_TRY(catalog.Fill(training, work, unused));
   }
-  const auto reader_of = [&](const data::Dataset& dataset) {
-    return
-        [&](uint32_t s, const data::Sample& sample, size_t) { return ReadText(dataset, s, sample, options); };
-  };
   Evaluation known(catalog, options);
-  MVLM_TRY(ScanSamples<Text>(evaluation, work, "reading the evaluation", reader_of(evaluation),
-                             [&](uint32_t s, const Text& text) {
-                               known.Add(s, text);
-                               return Status();
-                             }));
+  const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
+    return ReadText(evaluation, s, sample, options);
+  };
+  MVLM_TRY(
+      ScanSamples<Text>(evaluation, work, "reading the evaluation", read, [&](uint32_t s, const Text& text) {
+        known.Add(s, text);
+        return Status();
+      }));
   LeakReport report;
   report.evaluation_samples = evaluation.size();
   report.leaks.resize(training.size());
   report.evaluation.resize(training.size());
   FlatTable hit;
-  MVLM_TRY(ScanSamples<Text>(training, work, "comparing samples", reader_of(training),
-                             [&](uint32_t s, const Text& text) {
-                               report.leaks[s] = known.Compare(text, report.evaluation[s]);
-                               ++report.counts[static_cast<size_t>(report.leaks[s])];
-                               if (report.leaks[s] >= Leak::kNearPicture) hit.At(report.evaluation[s] + 1, 0);
-                               return Status();
-                             }));
+  const auto compare = [&](uint32_t s, const data::Sample& sample, size_t) {
+    return known.Compare(ReadText(training, s, sample, options), report.evaluation[s]);
+  };
+  MVLM_TRY(ScanSamples<Leak>(training, work, "comparing samples", compare, [&](uint32_t s, Leak leak) {
+    report.leaks[s] = leak;
+    ++report.counts[static_cast<size_t>(leak)];
+    if (leak >= Leak::kNearPicture) hit.At(report.evaluation[s] + 1, 0);
+    return Status();
+  }));
   report.evaluation_hit = hit.size();
   for (auto leak = static_cast<int>(Leak::kCount) - 1; leak > 0; --leak) {
     for (uint32_t s = 0; s < training.size() && report.shown.size() < kShown; ++s) {

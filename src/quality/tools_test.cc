@@ -187,6 +187,36 @@ TEST_F(ToolsTest, DuplicatesOfEveryKind) {
   EXPECT_THAT(*page, HasSubstr("Conflicts"));
 }
 
+// Pictures are compared a batch of 1,024 at a time; what is found is what comparing all of them finds.
+TEST_F(ToolsTest, DuplicatesWithinAndAcrossBatches) {
+  constexpr uint32_t kPictures = 700;
+  std::vector<PictureHash> hashes;
+  std::vector<std::string> samples;
+  for (uint32_t p = 0; p < 2 * kPictures; ++p) {
+    const Image original = RandomPicture(p % kPictures);
+    const Image picture = p < kPictures ? original : ResizeBicubic(original, 64, 48);
+    hashes.push_back(HashPicture(picture));
+    WritePicture(fmt::format("p/{}.png", p), picture);
+    samples.push_back(SampleJson(fmt::format("{}", p), fmt::format("p/{}.png", p), "What is it?", "a dog"));
+  }
+  std::vector<uint32_t> firsts, wanted;  // of each group; of each picture
+  for (uint32_t p = 0; p < hashes.size(); ++p) {
+    const auto same = std::find_if(firsts.begin(), firsts.end(),
+                                   [&](uint32_t first) { return LookTheSame(hashes[p], hashes[first]); });
+    wanted.push_back(same == firsts.end() ? p : *same);
+    if (same == firsts.end()) firsts.push_back(p);
+  }
+  const auto report = FindDuplicates(Open("a.json", samples), {}, work());
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  EXPECT_EQ(report->same_as, wanted);
+  EXPECT_EQ(report->near_pictures, 2 * kPictures - firsts.size());
+  EXPECT_GT(std::count_if(wanted.begin() + 1024, wanted.end(), [](uint32_t p) { return p < kPictures; }),
+            300);
+  EXPECT_GT(std::count_if(wanted.begin() + kPictures, wanted.begin() + 1024,
+                          [](uint32_t p) { return p < kPictures; }),
+            250);
+}
+
 TEST_F(ToolsTest, LeaksOfEveryKind) {
   const Image picture = RandomPicture(1, 200, 150);
   WritePicture("train/a.png", picture);
