@@ -270,27 +270,35 @@ TEST(WorldLooks, WhatIsCountedDividesItsAttentionAmongCentres) {
   EXPECT_EQ(sample.looks.size(), 2u);
 }
 
-TEST(WorldLooks, SeenThingsDivideThemselvesAmongTheCellsAround) {
+TEST(WorldLooks, SeenThingsDivideThemselvesAmongTheCellsTheyCover) {
   const WorldLooks looks(TheWorld(), GoldenTokenizer());
   world::Scene scene;
-  // On a grid of 4 the centres of cells lie at 1/8, 3/8, 5/8 and 7/8.
-  scene.things = {{.kind = world::ThingKind::kObject, .name = 3, .x = 0.5f, .y = 0.125f},
-                  {.kind = world::ThingKind::kShape, .name = 3, .x = 0.99f, .y = 0.4375f}};
+  // On a grid of 4: half of the first lies in each of two cells; the second reaches a fifth of its width into
+  // another column, half of its height into another row.
+  scene.things = {
+      {.kind = world::ThingKind::kObject, .name = 3, .x = 0.5f, .y = 0.125f, .w = 0.2f, .h = 0.1f},
+      {.kind = world::ThingKind::kShape, .name = 3, .x = 0.825f, .y = 0.5f, .w = 0.25f, .h = 0.2f}};
   const std::vector<ThingInCell> things = looks.SeenThings(scene, 4);
   const int word = LastPiece(GoldenTokenizer(), TheWorld().vocabulary().objects[3]);
-  const std::vector<ThingInCell> wanted = {
-      {1, word, 0.5f}, {2, word, 0.5f}, {1 * 4 + 3, 0, 0.75f}, {2 * 4 + 3, 0, 0.25f}};
+  const std::vector<ThingInCell> wanted = {{1, word, 0.5f},      {2, word, 0.5f},      {1 * 4 + 2, 0, 0.1f},
+                                           {1 * 4 + 3, 0, 0.4f}, {2 * 4 + 2, 0, 0.1f}, {2 * 4 + 3, 0, 0.4f}};
   ASSERT_EQ(things.size(), wanted.size());
   for (size_t i = 0; i < things.size(); ++i) {
     EXPECT_EQ(things[i].cell, wanted[i].cell) << i;
     EXPECT_EQ(things[i].word, wanted[i].word) << i;
-    EXPECT_NEAR(things[i].share, wanted[i].share, 1e-6) << i;
+    EXPECT_NEAR(things[i].share, wanted[i].share, 1e-5) << i;
   }
   // One cell holds everything.
   for (const ThingInCell& thing : looks.SeenThings(scene, 1)) {
     EXPECT_EQ(thing.cell, 0);
     EXPECT_EQ(thing.share, 1);
   }
+}
+
+// Of the picture's only thing.
+float PixelsOf(const world::Scene& scene) {
+  const auto labels = TheWorld().Render(scene).labels;
+  return static_cast<float>(std::count(labels.thing.begin(), labels.thing.end(), 0));
 }
 
 TEST(TowerTargets, OneShapeByHand) {
@@ -323,6 +331,10 @@ TEST(TowerTargets, OneShapeByHand) {
   EXPECT_EQ(at(batch.colour, 0), classes.no_colour());
   EXPECT_EQ(batch.centre.ne(classes.background()).sum().item<int64_t>(), 1);
   EXPECT_LE(batch.pixels.abs().max().item<float>(), 1.0f);
+  // The shape divides itself among the patches by its pixels.
+  EXPECT_NEAR(batch.shares.sum().item<float>(), 1.0f, 1e-5);
+  EXPECT_NEAR(batch.shares[middle].item<float>(), 144.0f / PixelsOf(scene), 1e-5);
+  EXPECT_EQ(batch.shares[0].item<float>(), 0.0f);
 }
 
 TEST(TokenizerTraining, CorpusNeverHoldsTwoCapitalsTogetherExceptTheTemplates) {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
-#include "train/data/tower_targets.h"
+#include "image/preprocess.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -85,8 +85,8 @@ torch::Tensor EncodeScenes(const world::World& world, const ImageConfig& image, 
     torch::Tensor pixels = torch::empty({end - begin, 3, side, side});
     for (int64_t i = begin; i < end; ++i) {
       const world::Rendered rendered = world.Render(scenes[static_cast<size_t>(i)]);
-      NormalisePixels(
-          rendered.picture, image,
+      Normalise(
+          rendered.picture, image.mean, image.std,
           {pixels.data_ptr<float>() + (i - begin) * 3 * side * side, static_cast<size_t>(3 * side * side)});
     }
     features.slice(0, begin, end).copy_(tower->forward(pixels));
@@ -101,7 +101,7 @@ torch::Tensor EncodeBlank(const ImageConfig& image, ClipVisionTower& tower) {
     blank.rgb[i] = static_cast<uint8_t>(image.mean[i % 3] * 255.0f);
   }
   torch::Tensor pixels = torch::empty({1, 3, image.image_size, image.image_size});
-  NormalisePixels(blank, image, {pixels.data_ptr<float>(), static_cast<size_t>(pixels.numel())});
+  Normalise(blank, image.mean, image.std, {pixels.data_ptr<float>(), static_cast<size_t>(pixels.numel())});
   return tower->forward(pixels);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "image/preprocess.h"
 
 namespace mobilevlm::train {
 namespace {
@@ -23,23 +24,40 @@ int CoveringThing(const world::LabelMap& labels, int left, int top, int patch, s
   return static_cast<int>(best - votes.begin());
 }
 
+std::vector<int> PixelsOfThings(const world::LabelMap& labels, size_t things) {
+  std::vector<int> pixels(things);
+  for (const auto thing : labels.thing) {
+    if (thing >= 0) ++pixels[static_cast<size_t>(thing)];
+  }
+  return pixels;
+}
+
 struct TargetRows {
   int64_t* cover;
   int64_t* colour;
   int64_t* centre;
   int64_t* value;
   float* offsets;
+  float* shares;
 };
 
 void FillTargets(const world::Scene& scene, const world::LabelMap& labels, const CoverClasses& classes,
                  int grid, const TargetRows& rows) {
   const int patch = labels.side / grid;
   std::vector<int> votes(scene.things.size());
+  const std::vector<int> pixels = PixelsOfThings(labels, scene.things.size());
   for (int row = 0; row < grid; ++row) {
     for (int col = 0; col < grid; ++col) {
       const int64_t p = static_cast<int64_t>(row) * grid + col;
       const int found = CoveringThing(labels, col * patch, row * patch, patch, votes);
       rows.centre[p] = classes.background();
+      rows.shares[p] = 0;
+      for (size_t t = 0; t < votes.size(); ++t) {
+        const world::ThingKind kind = scene.things[t].kind;
+        if (votes[t] == 0 || (kind != world::ThingKind::kObject && kind != world::ThingKind::kShape))
+          continue;
+        rows.shares[p] += static_cast<float>(votes[t]) / static_cast<float>(pixels[t]);
+      }
       if (found < 0) {
         rows.cover[p] = classes.background();
         rows.colour[p] = classes.no_colour();
@@ -86,39 +104,32 @@ int CoverClasses::OfThing(const world::Thing& thing) const {
   MVLM_CHECK(false, "no such kind of thing");
 }
 
-void NormalisePixels(const Image& picture, const ImageConfig& image, std::span<float> out) {
-  const size_t plane = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height);
-  MVLM_CHECK(out.size() == 3 * plane, "{} elements for {} pixels", out.size(), plane);
-  for (size_t c = 0; c < 3; ++c) {
-    for (size_t i = 0; i < plane; ++i) {
-      out[c * plane + i] =
-          (static_cast<float>(picture.rgb[3 * i + c]) / 255.0f - image.mean[c]) / image.std[c];
-    }
-  }
-}
-
 TowerBatch MakeTowerBatch(const world::World& world, std::span<const world::Scene> scenes,
                           const ImageConfig& image, int grid) {
   const CoverClasses classes(world.vocabulary());
   const int64_t batch = static_cast<int64_t>(scenes.size()), side = image.image_size;
   const int64_t patches = static_cast<int64_t>(grid) * grid;
   const auto integers = torch::TensorOptions().dtype(torch::kInt64);
-  TowerBatch result{torch::empty({batch, 3, side, side}),      torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches}, integers), torch::empty({batch * patches}, integers),
-                    torch::empty({batch * patches}, integers), torch::empty({batch * patches, 4})};
+  TowerBatch result{torch::empty({batch, 3, side, side}),
+                    torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches}, integers),
+                    torch::empty({batch * patches, 4}),
+                    torch::empty({batch * patches})};
   for (int64_t i = 0; i < batch; ++i) {
     const world::Scene& scene = scenes[static_cast<size_t>(i)];
     const world::Rendered rendered = world.Render(scene);
     MVLM_CHECK(rendered.picture.width == side && rendered.labels.side == side,
                "the world draws another size");
     const size_t elements = static_cast<size_t>(3 * side * side);
-    NormalisePixels(rendered.picture, image,
-                    {result.pixels.data_ptr<float>() + i * 3 * side * side, elements});
+    Normalise(rendered.picture, image.mean, image.std,
+              {result.pixels.data_ptr<float>() + i * 3 * side * side, elements});
     FillTargets(
         scene, rendered.labels, classes, grid,
         {result.cover.data_ptr<int64_t>() + i * patches, result.colour.data_ptr<int64_t>() + i * patches,
          result.centre.data_ptr<int64_t>() + i * patches, result.value.data_ptr<int64_t>() + i * patches,
-         result.offsets.data_ptr<float>() + i * patches * 4});
+         result.offsets.data_ptr<float>() + i * patches * 4, result.shares.data_ptr<float>() + i * patches});
   }
   return result;
 }

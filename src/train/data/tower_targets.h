@@ -1,5 +1,5 @@
 // Dense supervision of the vision tower: what covers each patch, which colour, whose centre lies in it,
-// how high a bar is and where the covering thing's middle and extent are.
+// how high a bar is, where the covering thing's middle and extent are, and how much of a thing lies in it.
 #pragma once
 
 #include <torch/torch.h>
@@ -41,12 +41,12 @@ struct TowerBatch {
   torch::Tensor centre;   // [batch * patches] class of the thing whose centre lies here or background()
   torch::Tensor value;    // [batch * patches] 0 to 9, int64
   torch::Tensor offsets;  // [batch * patches, 4] patch centre to thing centre (x, y), then its w, h
+  // [batch * patches] how much of its objects and shapes lies here: each divides itself among the patches by
+  // its pixels, so that all patches of a picture add up to their number.
+  torch::Tensor shares;
 
   int64_t batch() const { return pixels.size(0); }
 };
-
-// Pixels of one picture as the tower wants them; `out` has 3 * side * side elements.
-void NormalisePixels(const Image& picture, const ImageConfig& image, std::span<float> out);
 
 // Renders the scenes and derives the targets for a tower with this grid.
 TowerBatch MakeTowerBatch(const world::World& world, std::span<const world::Scene> scenes,

@@ -79,23 +79,25 @@ std::vector<ThingInCell> WorldLooks::ToldThings(const std::vector<std::vector<in
 }
 
 std::vector<ThingInCell> WorldLooks::SeenThings(const world::Scene& scene, int grid) const {
-  // The two cells around a point of an axis, and the second one's share.
-  const auto around = [grid](float x) {
-    const float at = std::clamp(x * static_cast<float>(grid) - 0.5f, 0.0f, static_cast<float>(grid - 1));
-    const int first = std::min(static_cast<int>(at), std::max(grid - 2, 0));
-    return std::pair{first, at - static_cast<float>(first)};
+  // How much of [centre - extent / 2, centre + extent / 2] lies in each cell of an axis.
+  const auto along = [grid](float centre, float extent) {
+    const float cells = static_cast<float>(grid), low = std::max(centre - extent / 2, 0.0f) * cells,
+                high = std::min(centre + extent / 2, 1.0f) * cells;
+    std::vector<std::pair<int, float>> shares;
+    for (int cell = static_cast<int>(low); cell < grid; ++cell) {
+      const float begin = std::max(low, static_cast<float>(cell)),
+                  end = std::min(high, static_cast<float>(cell + 1));
+      if (end > begin) shares.emplace_back(cell, (end - begin) / (high - low));
+    }
+    return shares;
   };
   std::vector<ThingInCell> things;
   for (const world::Thing& thing : scene.things) {
     const int word =
         thing.kind == world::ThingKind::kObject ? object_words_[static_cast<size_t>(thing.name)] : 0;
-    const auto [left, right_share] = around(thing.x);
-    const auto [top, bottom_share] = around(thing.y);
-    for (const int down : {0, 1}) {
-      for (const int aside : {0, 1}) {
-        const float share =
-            (down == 1 ? bottom_share : 1 - bottom_share) * (aside == 1 ? right_share : 1 - right_share);
-        if (share > 0) things.push_back({(top + down) * grid + left + aside, word, share});
+    for (const auto& [row, down] : along(thing.y, thing.h)) {
+      for (const auto& [column, aside] : along(thing.x, thing.w)) {
+        things.push_back({row * grid + column, word, down * aside});
       }
     }
   }

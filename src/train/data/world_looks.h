@@ -47,9 +47,9 @@ class WorldLooks {
 
   // The things of a scene told in words: each in the cell whose words say that its centre is there.
   std::vector<ThingInCell> ToldThings(const std::vector<std::vector<int>>& cells) const;
-  // Those of a picture on a grid of grid x grid cells: each among the four cells whose centres surround its
-  // own, as in bilinear interpolation. A tower sees centres only so sharply, and one on the border between
-  // two cells would otherwise count twice or not at all.
+  // Those of a picture on a grid of grid x grid cells: each among the cells that its box covers, by the part
+  // of the box in each. That is where a tower sees it; one counted in a single cell would, on the border
+  // between two, count twice or not at all.
   std::vector<ThingInCell> SeenThings(const world::Scene& scene, int grid) const;
 
   // Adds these looks to a sample about these cells (see WorldText::Cells).

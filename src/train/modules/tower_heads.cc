@@ -11,8 +11,12 @@ namespace F = torch::nn::functional;
 constexpr float kForegroundWeight = 4.0f;
 constexpr float kCentreWeight = 8.0f;
 constexpr float kBarWeight = 4.0f, kNoBarWeight = 0.25f;
-// Shares of the five losses in the sum.
-constexpr double kCover = 1.0, kColour = 0.5, kCentre = 1.0, kValue = 0.5, kOffsets = 1.0;
+// Shares of the losses in the sum.
+constexpr double kCover = 1.0, kColour = 0.5, kCentre = 1.0, kValue = 0.5, kOffsets = 1.0, kShares = 1.0;
+// Of the shares' own: what a picture's number is off, beside the squares of what its patches are.
+constexpr double kNumber = 0.3;
+// One step of the optimizer moves the shares of all patches together, and their sum by as many times as much.
+constexpr double kShareUnit = 1.0 / 16;
 
 torch::Tensor CrossEntropy(const torch::Tensor& logits, const torch::Tensor& target,
                            const torch::Tensor& class_weights) {
@@ -40,12 +44,13 @@ TowerHeadsImpl::TowerHeadsImpl(int64_t hidden, const CoverClasses& classes)
       colour_(register_module("colour", torch::nn::Linear(hidden, classes.colours + 1))),
       centre_(register_module("centre", torch::nn::Linear(hidden, classes.count()))),
       value_(register_module("value", torch::nn::Linear(hidden, kBarValues))),
-      offsets_(register_module("offsets", torch::nn::Linear(hidden, 4))) {}
+      offsets_(register_module("offsets", torch::nn::Linear(hidden, 4))),
+      shares_(register_module("shares", torch::nn::Linear(hidden, 1))) {}
 
 TowerHeadsImpl::Output TowerHeadsImpl::forward(const torch::Tensor& features) {
   const torch::Tensor x = norm_->forward(features.reshape({-1, features.size(2)}));
-  return {cover_->forward(x), colour_->forward(x), centre_->forward(x), value_->forward(x),
-          offsets_->forward(x)};
+  return {cover_->forward(x), colour_->forward(x),  centre_->forward(x),
+          value_->forward(x), offsets_->forward(x), kShareUnit * shares_->forward(x).squeeze(1)};
 }
 
 SupervisedTowerImpl::SupervisedTowerImpl(const VisionConfig& config, const CoverClasses& classes)
@@ -71,6 +76,11 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   const torch::Tensor offsets =
       ((out.offsets - batch.offsets).abs() * mask).sum() / (4.0 * mask.sum().clamp_min(1.0));
 
+  const torch::Tensor off = (out.shares - batch.shares).view({batch.batch(), -1});
+  const torch::Tensor number_off = off.sum(1);
+  const torch::Tensor shares =
+      off.square().sum(1).mean() + kNumber * F::smooth_l1_loss(number_off, torch::zeros_like(number_off));
+
   MicroLoss result;
   // The patch embedding needs no gradient of its pixels.
   const VisionConfig& vision = tower_->config();
@@ -78,9 +88,10 @@ MicroLoss SupervisedTowerImpl::Loss(const TowerBatch& batch) {
   result.flops = 3 * costs::TowerForward(vision, pictures) - pictures * 2.0 * vision.patches() * 3 *
                                                                  vision.patch_size * vision.patch_size *
                                                                  vision.hidden;
-  result.loss = kCover * cover + kColour * colour + kCentre * centre + kValue * value + kOffsets * offsets;
+  result.loss = kCover * cover + kColour * colour + kCentre * centre + kValue * value + kOffsets * offsets +
+                kShares * shares;
   result.weight = static_cast<double>(batch.batch());
-  for (const torch::Tensor& part : {cover, colour, centre, value, offsets}) {
+  for (const torch::Tensor& part : {cover, colour, centre, value, offsets, shares}) {
     result.parts.push_back(part.item<double>());
   }
   return result;
@@ -93,6 +104,7 @@ void SupervisedTowerImpl::Accuracy::Add(const Accuracy& other) {
   centre_right += other.centre_right, centre_asked += other.centre_asked;
   character_right += other.character_right, character_asked += other.character_asked;
   value_right += other.value_right, value_asked += other.value_asked;
+  number_right += other.number_right, number_asked += other.number_asked;
 }
 
 SupervisedTowerImpl::Accuracy SupervisedTowerImpl::Measure(const TowerBatch& batch) {
@@ -109,6 +121,11 @@ SupervisedTowerImpl::Accuracy SupervisedTowerImpl::Measure(const TowerBatch& bat
   std::tie(a.centre_right, a.centre_asked) = Right(out.centre, batch.centre, batch.centre.ne(background));
   std::tie(a.character_right, a.character_asked) = Right(out.cover, batch.cover, character);
   std::tie(a.value_right, a.value_asked) = Right(out.value, batch.value, batch.value.ne(0));
+  const torch::Tensor number = batch.shares.view({batch.batch(), -1}).sum(1).round(),
+                      found = out.shares.view({batch.batch(), -1}).sum(1).round();
+  const torch::Tensor any = number.gt(0);
+  a.number_right = found.eq(number).logical_and(any).sum().item<double>();
+  a.number_asked = any.sum().item<double>();
   return a;
 }
 

@@ -19,12 +19,13 @@ class TowerHeadsImpl : public torch::nn::Module {
     torch::Tensor centre;   // [rows, classes]
     torch::Tensor value;    // [rows, 10]
     torch::Tensor offsets;  // [rows, 4]
+    torch::Tensor shares;   // [rows]
   };
   Output forward(const torch::Tensor& features);  // [batch, patches, hidden]
 
  private:
   torch::nn::LayerNorm norm_;
-  torch::nn::Linear cover_, colour_, centre_, value_, offsets_;
+  torch::nn::Linear cover_, colour_, centre_, value_, offsets_, shares_;
 };
 TORCH_MODULE(TowerHeads);
 
@@ -33,7 +34,7 @@ class SupervisedTowerImpl : public torch::nn::Module {
  public:
   SupervisedTowerImpl(const VisionConfig& config, const CoverClasses& classes);
 
-  // Parts of the loss: cover, colour, centre, value, offsets.
+  // Parts of the loss: cover, colour, centre, value, offsets, shares.
   MicroLoss Loss(const TowerBatch& batch);
 
   // Counts for validation: right and asked, per question.
@@ -44,6 +45,7 @@ class SupervisedTowerImpl : public torch::nn::Module {
     double centre_right = 0, centre_asked = 0;          // patches that hold a centre
     double character_right = 0, character_asked = 0;    // patches that a character covers
     double value_right = 0, value_asked = 0;            // patches that a bar covers
+    double number_right = 0, number_asked = 0;          // pictures, their objects and shapes
     void Add(const Accuracy& other);
   };
   Accuracy Measure(const TowerBatch& batch);

@@ -51,7 +51,8 @@ nlohmann::json Report(const SupervisedTowerImpl::Accuracy& a) {
           {"colour", share(a.colour_right, a.colour_asked)},
           {"centre", share(a.centre_right, a.centre_asked)},
           {"character", share(a.character_right, a.character_asked)},
-          {"bar_value", share(a.value_right, a.value_asked)}};
+          {"bar_value", share(a.value_right, a.value_asked)},
+          {"number", share(a.number_right, a.number_asked)}};
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
   stage.module = model.get();
   stage.optimizer = &optimizer;
   stage.parallel = &parallel;
-  stage.part_names = {"cover", "colour", "centre", "value", "offsets"};
+  stage.part_names = {"cover", "colour", "centre", "value", "offsets", "shares"};
   stage.start = [&](int64_t first) {
     batches = std::make_unique<Prefetcher<std::vector<TowerBatch>>>(
         first, options.schedule().steps, options.loaders(), 2 * options.loaders() + 2, [&](int64_t step) {
