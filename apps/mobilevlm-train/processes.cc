@@ -53,7 +53,13 @@ Status RunInProcessGroup(const ProcessFlags& flags, train::ParallelOptions& para
   group->Barrier();  // all measure at the same time, as they will compute
   parallel.peak_gflops =
       costs::MeasureFp32Gflops(parallel.threads > 0 ? parallel.threads : group->threads_per_process());
-  const Status status = work();
+  Status status;
+  try {
+    status = work();
+  } catch (const std::bad_alloc&) {  // the others would wait for this process
+    group->Publish("out of memory");
+    throw;
+  }
   if (!status) group->Publish(status.error().message);
   parallel.processes = nullptr;
   return status;

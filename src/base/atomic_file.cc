@@ -6,13 +6,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <random>
 #include <utility>
 
 namespace mobilevlm {
 
 Result<AtomicFile> AtomicFile::Create(const std::string& path) {
-  std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  // Several machines may write the same file on shared storage, and in containers all have the same pid.
+  std::string temporary = fmt::format("{}.{:08x}.tmp", path, std::random_device()());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) return Fail("{}: cannot create: {}", temporary, std::strerror(errno));
   return AtomicFile(path, std::move(temporary), fd);
 }

@@ -12,6 +12,7 @@
 #include "schema/tensors.h"
 #include "train/adapter.h"
 #include "train/checkpoint.h"
+#include "train/data/annotated_batches.h"
 #include "train/recipe/read_recipe.h"
 #include "train/run.h"
 #include "train/runlog/run_log.h"
@@ -247,6 +248,35 @@ TEST_F(LeftOut, SamplesAreReplacedAndListed) {
   EXPECT_THAT(listed, HasSubstr("a.json: sample 5 (id s4): "));
   EXPECT_THAT(listed, HasSubstr("a.json: sample 9 (id s8): "));
   EXPECT_THAT(listed, HasSubstr("nowhere.png"));
+  // Of a run that is resumed, too, and has nothing left to do.
+  ASSERT_EQ(RunError(Stage("lora", {"lora.rank=4", "data.missing_limit=0.2", "schedule.epochs=1"}), "run"),
+            "");
+  EXPECT_EQ(Listed(), listed);
+}
+
+TEST_F(LeftOut, WhatIsHeldBackReplacesNothing) {
+  nlohmann::json samples = Mixed(20);
+  for (const size_t gone : {0, 1, 2, 4, 5, 6, 8, 9}) samples[gone]["image"] = "nowhere.png";
+  Write(samples);
+  const Recipe recipe = Stage("lora", {"lora.rank=4", "data.missing_limit=1"});
+  const auto start = LoadStartModel(recipe);
+  ASSERT_TRUE(start.has_value()) << start.error().message;
+  const Tokenizer tokenizer = *MakeTokenizer(start->tokenizer_model, kNanoModel);
+  const auto batches = AnnotatedBatches::Open(recipe, start->config, tokenizer, start->model->positions());
+  ASSERT_TRUE(batches.has_value()) << batches.error().message;
+  ASSERT_EQ(batches->held_back(), 2u);
+  const std::vector<PreparedSample> held = batches->Examples(2);
+  ASSERT_FALSE(held.empty());
+  for (int64_t step = 0; step < 30; ++step) {
+    for (const MicroBatch& batch : batches->Step(step, [](size_t) { return true; })) {
+      for (int64_t s = 0; s < batch.text.batch; ++s) {
+        const int64_t* ids = batch.text.ids.data_ptr<int64_t>() + s * batch.text.tokens;
+        for (const PreparedSample& sample : held) {
+          EXPECT_FALSE(std::equal(sample.tokens.ids.begin(), sample.tokens.ids.end(), ids)) << step;
+        }
+      }
+    }
+  }
 }
 
 TEST_F(LeftOut, TooManyEndTheTrainingAndAreListed) {

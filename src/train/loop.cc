@@ -183,6 +183,11 @@ class Loop {
   Result<LoopEnd> Run() {
     ProcessGroup& processes = stage_.parallel->processes();
     MVLM_TRY(MakeDirectories(options_.directory()));
+    std::optional<DirectoryLock> lock;
+    if (processes.first()) {
+      MVLM_ASSIGN(DirectoryLock taken, DirectoryLock::Take(options_.directory()));
+      lock.emplace(std::move(taken));
+    }
     MVLM_ASSIGN(first_, Resume(stage_, options_));
     MVLM_TRY(CheckAgreement(processes, options_, first_));
     if (first_ >= recipe_.schedule.steps) return LoopEnd::kFinished;
@@ -201,7 +206,14 @@ class Loop {
     for (int64_t step = first_; step < recipe_.schedule.steps; ++step) {
       const double factor = recipe_.Factor(step);
       const StepLoss loss = stage_.step(step);
-      interval.Add(loss, stage_.optimizer->Step(factor, recipe_.optimizer.clip));
+      const double norm = stage_.optimizer->Step(factor, recipe_.optimizer.clip);
+      if (!std::isfinite(norm) || !std::isfinite(loss.loss)) {
+        return Fail(
+            "{} step {}: wanted finite numbers, found loss {} and gradient norm {}; the newest checkpoint "
+            "stays; a smaller learning rate may help",
+            recipe_.stage, step + 1, loss.loss, norm);
+      }
+      interval.Add(loss, norm);
       MVLM_ASSIGN(const bool stopping, AfterStep(step + 1, factor, interval));
       if (stopping) return LoopEnd::kStopped;
     }
@@ -217,53 +229,69 @@ class Loop {
                recipe_.stage, parts, processes.size() - parts, processes.size());
   }
 
-  // Log, validation, checkpoint. True: someone wants to stop before the last step.
+  // Log, checkpoint, validation. True: someone wants to stop before the last step.
   Result<bool> AfterStep(int64_t done, double factor, Interval& interval) {
     const bool late =
         recipe_.run.save_minutes > 0 && SecondsSince(last_save_) > recipe_.run.save_minutes * 60;
     ProcessGroup& processes = stage_.parallel->processes();
-    const auto [stopping, by_clock] = Decide(processes, stop_.Requested(), late);
+    auto [stopping, by_clock] = Decide(processes, stop_.Requested(), late);
     const bool last = done == recipe_.schedule.steps;
     const bool by_steps = recipe_.run.save_every > 0 && done % recipe_.run.save_every == 0;
-    const bool validating = !stopping && (last || done % recipe_.run.validate_every == 0);
-    if ((validating && stage_.validate) || last || stopping || done % recipe_.run.log_every == 0) {
-      nlohmann::json line = interval.Take(stage_, options_, done, factor, peak_gflops_);
-      const Clock::time_point begin = Clock::now();
-      Log(done, validating, std::move(line));
-      interval.LeaveOut(begin);
+    const bool validating =
+        !stopping && (stage_.validate || stage_.predict) && (last || done % recipe_.run.validate_every == 0);
+    const bool logging = validating || last || stopping || done % recipe_.run.log_every == 0;
+    nlohmann::json line;
+    if (logging) line = interval.Take(stage_, options_, done, factor, peak_gflops_);
+    const Clock::time_point begin = Clock::now();
+    if (logging) Tell(done, line);  // before a validation that takes minutes
+    const bool saving = last || stopping || by_clock || by_steps;
+    if (saving) MVLM_TRY(SaveNow(done, last || stopping));
+    if (validating) {
+      stopping = Validate(done, line);
+      if (stopping && !saving) MVLM_TRY(SaveNow(done, true));
     }
-    if (last || stopping || by_clock || by_steps) {
-      const Clock::time_point begin = Clock::now();
-      MVLM_TRY(Save(stage_, options_, done));
-      if (last || stopping) processes.Barrier();  // what comes next reads the checkpoint
-      last_save_ = Clock::now();
-      WriteRunReport();
-      interval.LeaveOut(begin);
-    }
+    if (logging && log_) log_->Add(line);
+    reported_ = reported_ || logging;
+    if (reported_ && (saving || validating)) WriteRunReport();
+    interval.LeaveOut(begin);
     if (stopping && !last && processes.first()) {
       fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", recipe_.stage, done);
     }
     return stopping && !last;
   }
 
-  void Log(int64_t done, bool validating, nlohmann::json line) {
+  void Tell(int64_t done, nlohmann::json& line) const {
     line["seconds"] = SecondsSince(start_);
     const double rest = SecondsSince(start_) / static_cast<double>(done - first_) *
                         static_cast<double>(recipe_.schedule.steps - done);
-    if (log_) {  // before a validation that takes minutes
-      fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+    if (log_) fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+  }
+
+  Status SaveNow(int64_t done, bool ending) {
+    MVLM_TRY(Save(stage_, options_, done));
+    if (ending) stage_.parallel->processes().Barrier();  // what comes next reads the checkpoint
+    last_save_ = Clock::now();
+    return {};
+  }
+
+  // Adds "validation" to the line and writes the samples. True: someone wanted to stop, and nothing of it is
+  // reported.
+  bool Validate(int64_t done, nlohmann::json& line) {
+    nlohmann::json validation;
+    if (stage_.validate) validation = stage_.validate();
+    const auto stopped = [&] { return Decide(stage_.parallel->processes(), stop_.Requested(), false).stop; };
+    if (stopped()) return true;
+    if (!validation.is_null()) {
+      if (log_) fmt::print(stderr, "{} validation {}\n", recipe_.stage, validation.dump());
+      line["validation"] = std::move(validation);
     }
-    if (validating && stage_.validate) line["validation"] = stage_.validate();
-    if (!log_) return;
-    if (line.contains("validation")) {
-      fmt::print(stderr, "{} validation {}\n", recipe_.stage, line["validation"].dump());
-    }
-    if (validating && stage_.predict) {
-      const Status written = WriteSamples(options_.directory(), done, stage_.predict());
-      if (!written) fmt::print(stderr, "{}\n", written.error().message);
-    }
-    log_->Add(line);
-    if (validating) WriteRunReport();
+    std::vector<SamplePrediction> samples;
+    if (log_ && stage_.predict) samples = stage_.predict();
+    if (stopped()) return true;
+    if (samples.empty()) return false;
+    const Status written = WriteSamples(options_.directory(), done, samples);
+    if (!written) fmt::print(stderr, "{}\n", written.error().message);
+    return false;
   }
 
   // A report that cannot be written ends no training.
@@ -281,6 +309,7 @@ class Loop {
   double peak_gflops_ = 0;  // of all processes
   Clock::time_point start_, last_save_;
   std::optional<RunLog> log_;  // of rank 0
+  bool reported_ = false;      // has a line
 };
 
 }  // namespace

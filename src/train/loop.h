@@ -50,15 +50,18 @@ struct LoopStage {
   // Called once, after a resume is known; the next step to run.
   std::function<void(int64_t first_step)> start = {};
   std::function<StepLoss(int64_t step)> step = {};
-  std::function<nlohmann::json()> validate = {};                // or none
-  std::function<std::vector<SamplePrediction>()> predict = {};  // or none; rank 0 only
+  // Or none. Long ones ask the StopSignal, too: what is unfinished then is not reported.
+  std::function<nlohmann::json()> validate = {};
+  std::function<std::vector<SamplePrediction>()> predict = {};  // rank 0 only
   std::function<int64_t()> take_tokens = {};  // ids of this process since the last call; or none
   std::function<double()> take_waited = {};   // seconds spent waiting for data since the last call; or none
 };
 
 enum class LoopEnd { kFinished, kStopped };
 
-// Continues from the newest checkpoint if there is one; a finished stage only loads its weights.
+// Keeps the stage's directory to itself. Continues from the newest checkpoint if there is one; a finished
+// stage only loads its weights. A loss or gradient that is not finite is an Error before anything moves: the
+// newest checkpoint stays.
 Result<LoopEnd> RunLoop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop);
 
 // Has the stage in `directory` done this many steps? A recipe that asks for more continues it.

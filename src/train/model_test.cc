@@ -331,6 +331,18 @@ TEST(GroupedHeads, EqualAModelWhoseHeadsAreRepeated) {
   EXPECT_LT(Difference(few->Hidden(text, {}), many->Hidden(text, {})), 1e-5);
 }
 
+// Batches are padded, if need be beyond what the model was made for.
+TEST(Context, NeedsNoRoundNumber) {
+  MobileVlmConfig sizes;
+  sizes.llm = GroupedLlm(1);
+  sizes.llm.context = 20;
+  MobileVlm model(sizes);
+  TokenSample sample;
+  sample.ids.assign(20, 7);
+  sample.supervised.assign(20, 0);
+  EXPECT_EQ(model->Hidden(Collate(std::vector{sample}, 0), {}).size(0), 32);
+}
+
 TEST(Decoding, PartByPartEqualsTheWholeSequence) {
   torch::manual_seed(4);
   MobileVlmConfig sizes;

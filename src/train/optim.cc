@@ -10,6 +10,13 @@ constexpr char kAverage[] = "exp_avg", kSquare[] = "exp_avg_sq", kMaster[] = "ma
 
 std::string Key(const std::string& name, const char* kind) { return fmt::format("{}.{}", name, kind); }
 
+bool HasCopies(const std::vector<ParameterGroup>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [](const ParameterGroup& group) {
+    return std::any_of(group.parameters.begin(), group.parameters.end(),
+                       [](const auto& item) { return item.second.scalar_type() != torch::kFloat32; });
+  });
+}
+
 }  // namespace
 
 std::vector<ParameterGroup> MakeGroups(const torch::nn::Module& module, const Recipe::Optimizer& optimizer) {
@@ -31,7 +38,9 @@ std::vector<ParameterGroup> MakeGroups(const torch::nn::Module& module, const Re
 
 Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, const AdamOptions& adam,
                      ProcessGroup& processes, UpdateSharing sharing)
-    : adam_(adam), gradients_(std::make_unique<GradientBuckets>(groups, processes, sharing)) {
+    : adam_(adam),
+      gradients_(std::make_unique<GradientBuckets>(groups, processes, sharing)),
+      has_copies_(HasCopies(groups)) {
   MakeMoments();
 }
 
@@ -42,7 +51,8 @@ Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, const AdamOption
                      std::unique_ptr<ProcessGroup> alone)
     : adam_(adam),
       alone_(std::move(alone)),
-      gradients_(std::make_unique<GradientBuckets>(groups, *alone_, UpdateSharing::kReplicated)) {
+      gradients_(std::make_unique<GradientBuckets>(groups, *alone_, UpdateSharing::kReplicated)),
+      has_copies_(HasCopies(groups)) {
   MakeMoments();
 }
 
@@ -51,7 +61,6 @@ void Optimizer::MakeMoments() {
     for (const auto& [name, parameter] : group.parameters) {
       const torch::Tensor value = parameter.detach();
       const bool wide = value.scalar_type() == torch::kFloat32;
-      has_copies_ = has_copies_ || !wide;
       const auto zeros = [&] { return torch::zeros(value.sizes(), torch::kFloat32); };
       moments_[name] = {zeros(), zeros(), wide ? value : value.to(torch::kFloat32)};
     }
@@ -80,6 +89,7 @@ void Optimizer::StepParameter(const torch::Tensor& parameter, Moments& moments, 
 double Optimizer::Step(double factor, double clip) {
   const torch::NoGradGuard no_gradients;
   const double norm = gradients_->Clip(clip);
+  if (!std::isfinite(norm)) return norm;
   ++steps_;
   for (const ParameterGroup& group : gradients_->own_groups()) {
     for (const auto& [name, parameter] : group.parameters) {

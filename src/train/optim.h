@@ -42,7 +42,8 @@ class Optimizer {
   GradientBuckets& gradients() { return *gradients_; }
 
   // One step with every group's learning rate times `factor`, after scaling the gradients so that their
-  // common norm is at most `clip` (0: no clipping). Returns the norm before clipping.
+  // common norm is at most `clip` (0: no clipping). Returns the norm before clipping; if that is not finite,
+  // nothing has moved.
   double Step(double factor, double clip);
 
   // "<name>.exp_avg" and "<name>.exp_avg_sq" of every parameter and, if any is bfloat16, "<name>.master". All
@@ -67,7 +68,7 @@ class Optimizer {
   std::unique_ptr<ProcessGroup> alone_;
   std::unique_ptr<GradientBuckets> gradients_;
   std::map<std::string, Moments> moments_;  // by name of the own parameters
-  bool has_copies_ = false;                 // some master is a copy
+  bool has_copies_ = false;                 // some master is a copy, here or on another process
   int64_t steps_ = 0;                       // made so far
 };
 

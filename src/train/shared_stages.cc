@@ -19,8 +19,11 @@ Status CheckFinished(const std::string& stage_directory) {
               latest->step);
 }
 
+// Another machine that shares the storage may do the same at this moment.
 Status Link(const fs::path& target, const fs::path& link) {
-  std::error_code error;
+  std::error_code failed, error;
+  fs::create_symlink(target, link, failed);
+  if (!failed) return {};
   if (fs::is_symlink(link, error)) {
     const fs::path found = fs::read_symlink(link, error);
     if (found == target) return {};
@@ -29,8 +32,7 @@ Status Link(const fs::path& target, const fs::path& link) {
   if (fs::exists(link, error)) {
     return Fail("--from: {} is this run's own, wanted a link to {}", link.string(), target.string());
   }
-  fs::create_symlink(target, link, error);
-  return error ? Fail("--from: {}: cannot create this link: {}", link.string(), error.message()) : Status();
+  return Fail("--from: {}: cannot create this link: {}", link.string(), failed.message());
 }
 
 }  // namespace

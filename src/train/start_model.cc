@@ -156,11 +156,6 @@ void Freeze(MobileVlmImpl& model, const Recipe& recipe) {
   for (auto& item : model.named_parameters()) item.value().requires_grad_(IsTrained(recipe, item.key()));
 }
 
-Result<HfConfig> ReadStartConfig(const Recipe& recipe) {
-  MVLM_ASSIGN(const Sources sources, Sources::Open(recipe));
-  return sources.config;
-}
-
 Result<StartModel> LoadStartModel(const Recipe& recipe) {
   MVLM_ASSIGN(const Sources sources, Sources::Open(recipe));
   torch::manual_seed(static_cast<uint64_t>(recipe.run.seed));
@@ -168,7 +163,6 @@ Result<StartModel> LoadStartModel(const Recipe& recipe) {
   start.config = sources.config;
   start.config.vision.stored_layers = start.config.vision.used_layers;
   start.tokenizer_model = sources.tokenizer_model();
-  start.fresh_projector = sources.fresh_projector && recipe.model.projector_weights.empty();
   start.model = MakeModel(recipe, start.config, /*initialise=*/false);
   MVLM_TRY(Fill(*start.model, start.config, sources));
   return start;

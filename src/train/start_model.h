@@ -21,11 +21,8 @@ struct StartModel {
   HfConfig config;              // as trained; text only: no tower, no projector
   std::string tokenizer_model;  // the bytes of tokenizer.model
   MobileVlm model{nullptr};
-  bool fresh_projector = false;
 };
 
-// The numbers alone, nothing is loaded.
-Result<HfConfig> ReadStartConfig(const Recipe& recipe);
 // Parameters that the recipe does not move have requires_grad false. An Error names the file that is missing
 // or wrong.
 Result<StartModel> LoadStartModel(const Recipe& recipe);

@@ -1,7 +1,9 @@
 // Ctrl-C and SIGTERM as a question instead of an interruption: the training loop asks between steps,
-// saves and leaves. Create it before any thread, so that all threads inherit the blocked signals.
+// saves and leaves. Create it before any thread, so that all threads inherit the blocked signals. Any thread
+// may ask.
 #pragma once
 
+#include <atomic>
 #include <csignal>
 #include <ctime>
 
@@ -29,7 +31,7 @@ class StopSignal {
  private:
   sigset_t signals_{};
   sigset_t previous_{};
-  bool requested_ = false;
+  std::atomic<bool> requested_ = false;
 };
 
 }  // namespace mobilevlm::train

@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cstring>
 #include <filesystem>
+#include <random>
 
 #include "base/atomic_file.h"
 #include "base/random.h"
@@ -97,7 +98,9 @@ Result<Tokenizer> TrainTokenizer(const world::World& world, const TokenizerOptio
   std::filesystem::create_directories(directory, error);
   if (error) return Fail("{}: cannot create the directory: {}", directory, error.message());
 
-  const std::string prefix = directory + "/tokenizer-in-training";
+  // Another machine that shares the storage may do the same at this moment.
+  const std::string prefix =
+      fmt::format("{}/tokenizer-in-training-{:08x}", directory, std::random_device()());
   std::string corpus;
   for (const std::string& line : TokenizerCorpus(world, options)) {
     for (size_t begin = 0; begin <= line.size();) {  // a line break ends a sentence for spm_train

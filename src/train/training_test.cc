@@ -197,8 +197,10 @@ TEST(Mini, RefusesWhatMeansNothing) {
   EXPECT_NE(error("mini.scene_shares={ count = 0.7, fact = 0.5 }").find("found 1.2"), std::string::npos);
   EXPECT_EQ(error("tower:mini.scene_shares={ page = 0.5 }"), "");
   EXPECT_NE(error("multitask:mini.scene_shares={ page = 0.5 }").find("'page'"),
-            std::string::npos);                                       // no answer
-  EXPECT_NE(error("mini.heads=3").find("heads"), std::string::npos);  // do not divide
+            std::string::npos);                                                      // no answer
+  EXPECT_NE(error("mini.heads=3").find("heads"), std::string::npos);                 // do not divide
+  EXPECT_NE(error("optimizer.beta2=1").find("optimizer.beta2"), std::string::npos);  // would divide by zero
+  EXPECT_NE(error("mini.context=100").find("mini.context"), std::string::npos);      // no room for a question
   EXPECT_NE(error("tree:schedule.steps=2").find("no stage 'tree'"), std::string::npos);
   EXPECT_EQ(error("tower:schedule.steps=2"), "");
 }

@@ -110,15 +110,20 @@ PreparedSample AnnotatedBatches::PrepareOrReplace(uint32_t sample, data::SampleR
   skipped_->Seen();
   uint32_t tried = sample;
   for (int attempt = 0; attempt < kMostReplacements; ++attempt) {
-    auto prepared = Prepare(tried, reader);
-    if (prepared) return std::move(*prepared);
-    if (const Status status = skipped_->Skip(tried, prepared.error().message); !status) {
-      throw std::runtime_error(status.error().message);
+    if (!std::binary_search(held_back_.begin(), held_back_.end(), tried)) {
+      auto prepared = Prepare(tried, reader);
+      if (prepared) return std::move(*prepared);
+      Skip(tried, prepared.error());
     }
     tried = dataset_->Replacement(sample, seed_, attempt);
   }
   throw std::runtime_error(
       fmt::format("{}: no usable sample could be found in its stead", dataset_->NameOf(sample)));
+}
+
+void AnnotatedBatches::Skip(uint32_t sample, const Error& reason) const {
+  const Status status = skipped_->Skip(sample, reason.message);
+  if (!status) throw std::runtime_error(status.error().message);
 }
 
 MicroBatch AnnotatedBatches::Collated(const std::vector<PreparedSample>& samples) const {
@@ -177,7 +182,11 @@ std::vector<PreparedSample> AnnotatedBatches::Examples(size_t most) const {
   data::SampleReader reader;
   for (size_t i = 0; i < numbers.size() && examples.size() < most; ++i) {
     auto prepared = Prepare(numbers[i], reader);
-    if (prepared) examples.push_back(std::move(*prepared));
+    if (!prepared) {
+      Skip(numbers[i], prepared.error());
+      continue;
+    }
+    examples.push_back(std::move(*prepared));
   }
   return examples;
 }

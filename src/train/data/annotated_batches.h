@@ -50,7 +50,8 @@ class AnnotatedBatches {
   // replaced and counted; too many of them throw std::runtime_error with the reason.
   std::vector<MicroBatch> Step(int64_t step, const std::function<bool(size_t)>& owns) const;
 
-  // The samples held back; without any the first `most` of training.
+  // The first `most` samples held back; without any, those of training. One that cannot be used is left out
+  // and counted; too many throw as in Step.
   std::vector<PreparedSample> Examples(size_t most) const;
   size_t held_back() const { return held_back_.size(); }
 
@@ -70,6 +71,7 @@ class AnnotatedBatches {
   Result<PreparedSample> Prepare(uint32_t sample, data::SampleReader& reader) const;
   Result<PreparedSample> PrepareContent(uint32_t sample, const data::Sample& content) const;
   PreparedSample PrepareOrReplace(uint32_t sample, data::SampleReader& reader) const;
+  void Skip(uint32_t sample, const Error& reason) const;
   std::shared_ptr<const data::EpochOrder> Order(int64_t epoch) const;
 
   std::unique_ptr<data::Dataset> dataset_;

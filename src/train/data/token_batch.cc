@@ -6,13 +6,11 @@
 #include "base/check.h"
 
 namespace mobilevlm::train {
-namespace {
 
-// Batches are padded to a multiple of this. oneDNN compiles a kernel for every shape it meets and keeps a
-// limited number of them; with every length a shape of its own, most steps would wait for the compiler.
-constexpr int64_t kLengthStep = 16;
-
-}  // namespace
+int64_t PaddedLength(int64_t tokens) {
+  constexpr int64_t kLengthStep = 16;
+  return (tokens + kLengthStep - 1) / kLengthStep * kLengthStep;
+}
 
 Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate chat_template,
                                     const std::vector<Turn>& turns, int visual) {
@@ -125,7 +123,7 @@ TokenBatch Collate(std::span<const TokenSample> samples, int visual) {
     result.tokens = std::max(result.tokens, static_cast<int64_t>(sample.ids.size()));
     result.used += static_cast<int64_t>(sample.ids.size());
   }
-  result.tokens = (result.tokens + kLengthStep - 1) / kLengthStep * kLengthStep;
+  result.tokens = PaddedLength(result.tokens);
   std::vector<int64_t> ids(static_cast<size_t>(result.batch * result.tokens), 0);
   std::vector<int64_t> image_rows, source_rows, targets;
   for (size_t s = 0; s < samples.size(); ++s) {

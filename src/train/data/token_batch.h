@@ -45,10 +45,15 @@ Result<TokenSample> MakeTokenSample(const Tokenizer& tokenizer, ChatTemplate cha
 // Puts the rounds of several samples side by side; all begin with the same `shared` ids.
 TokenSample SideBySide(std::span<const TokenSample> samples, size_t shared);
 
+// Tokens of a batch whose longest sample has so many: rounded up to a multiple of 16. oneDNN compiles a
+// kernel for every shape it meets and keeps a limited number of them; with every length a shape of its own,
+// most steps would wait for the compiler.
+int64_t PaddedLength(int64_t tokens);
+
 // Padded on the right with id 0; a causal decoder never looks there.
 struct TokenBatch {
   int64_t batch = 0;
-  int64_t tokens = 0;         // of the longest sample, rounded up to a multiple of 16
+  int64_t tokens = 0;         // PaddedLength of the longest sample
   int64_t used = 0;           // ids of all samples, padding not counted
   torch::Tensor ids;          // [batch * tokens], int64
   torch::Tensor positions;    // [batch * tokens] places of the ids, int64, or undefined: their index

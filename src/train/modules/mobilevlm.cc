@@ -21,7 +21,7 @@ MatrixOptions TableOptions(const MatrixOptions& matrices) {
 
 MobileVlmImpl::MobileVlmImpl(const MobileVlmConfig& config)
     : config_(config),
-      rope_(MakeRopeTables(positions(), config.llm.head_dim, config.llm.rope_base)),
+      rope_(MakeRopeTables(PaddedLength(positions()), config.llm.head_dim, config.llm.rope_base)),
       embed_tokens_(config.llm.hidden, config.llm.vocab, TableOptions(config.matrices)),
       norm_(config.llm.hidden, config.llm.rms_eps),
       lm_head_(config.llm.hidden, config.llm.vocab, TableOptions(config.matrices)) {

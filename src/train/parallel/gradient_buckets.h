@@ -44,7 +44,6 @@ class GradientBuckets {
   GradientBuckets& operator=(const GradientBuckets&) = delete;
 
   ProcessGroup& processes() const { return processes_; }
-  bool sharded() const { return sharded_; }
 
   // What this process updates: the groups themselves, or groups of flat pieces that share the parameters'
   // memory, named "weight[0:4096]". Their .grad is set by Finish.

@@ -9,6 +9,7 @@ namespace {
 constexpr double kMany = 1e9;   // upper limit of counts
 constexpr double kLarge = 1e5;  // of sizes
 constexpr double kHighRate = 10;
+constexpr double kHighBeta = 0.999999;
 
 const std::vector<std::string> kKinds{"finetune", "mini-tower", "mini-language", "mini-align",
                                       "mini-multitask"};
@@ -51,7 +52,8 @@ void AddSteps(std::vector<Field>& fields, Recipe& recipe) {
   Append(fields, Field{"optimizer.learning_rate", &optimizer.learning_rate, 0, kHighRate},
          Field{"optimizer.projector_learning_rate", &optimizer.projector_learning_rate, 0, kHighRate},
          Field{"optimizer.weight_decay", &optimizer.weight_decay, 0, kHighRate},
-         Field{"optimizer.beta1", &optimizer.beta1, 0, 1}, Field{"optimizer.beta2", &optimizer.beta2, 0, 1},
+         Field{"optimizer.beta1", &optimizer.beta1, 0, kHighBeta},
+         Field{"optimizer.beta2", &optimizer.beta2, 0, kHighBeta},
          Field{"optimizer.epsilon", &optimizer.epsilon, 0, 1},
          Field{"optimizer.clip", &optimizer.clip, 0, kMany});
   Recipe::Schedule& schedule = recipe.schedule;
@@ -89,7 +91,7 @@ void AddMini(std::vector<Field>& fields, Recipe::Mini& mini) {
          Field{"mini.layers", &mini.layers, 1, kLarge}, Field{"mini.heads", &mini.heads, 1, kLarge},
          Field{"mini.head_dim", &mini.head_dim, 2, kLarge},
          Field{"mini.vocabulary", &mini.vocabulary, 300, kLarge},
-         Field{"mini.context", &mini.context, 64, kLarge},
+         Field{"mini.context", &mini.context, 256, kLarge},
          Field{"mini.tokenizer_scenes", &mini.tokenizer_scenes, 1, kMany},
          Field{"mini.scenes", &mini.scenes, 1, kMany},
          Field{"mini.questions_per_kind", &mini.questions_per_kind, 1, kMany},

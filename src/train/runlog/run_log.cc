@@ -56,8 +56,13 @@ Result<RunLog> RunLog::Open(const std::string& directory, int64_t first_step) {
 
 void RunLog::Add(Json line) {
   line["time"] = Now();
+  std::error_code is_new, ignored;
+  const uintmax_t size = std::filesystem::file_size(path_, is_new);
   std::ofstream file(path_, std::ios::app);
-  file << line.dump() << std::endl;
+  file << line.dump() << '\n';
+  file.close();
+  // Half a line would spoil the next one.
+  if (!file) std::filesystem::resize_file(path_, is_new ? 0 : size, ignored);
   const Status events = events_.Write(line["step"].get<int64_t>(), line["time"].get<double>(), Scalars(line));
   if ((file && events) || complained_) return;
   complained_ = true;

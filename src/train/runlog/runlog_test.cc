@@ -1,7 +1,9 @@
 // Logs, TensorBoard events (read back by Python, not by us) and the report.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -116,6 +118,26 @@ TEST_F(RunLogTest, ContinuingDropsWhatWillBeWrittenAgain) {
   ASSERT_EQ(lines->size(), 4u);
   EXPECT_EQ((*lines)[2]["loss"].get<double>(), 1.0 / 3);
   EXPECT_EQ((*lines)[3]["loss"].get<double>(), 9.0);
+}
+
+// A disk that is full takes a part of a line.
+TEST_F(RunLogTest, ALineThatDoesNotFitSpoilsNoOther) {
+  auto log = RunLog::Open(directory_, 0);
+  ASSERT_TRUE(log.has_value()) << log.error().message;
+  log->Add({{"step", 1}, {"loss", 1.0}});
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{fs::file_size(directory_ + "/log.jsonl") + 10, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &full);
+  log->Add({{"step", 2}, {"loss", 2.0}});
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  log->Add({{"step", 3}, {"loss", 3.0}});
+  const auto lines = ReadLog(directory_ + "/log.jsonl");
+  ASSERT_TRUE(lines.has_value()) << lines.error().message;
+  ASSERT_EQ(lines->size(), 2u);
+  EXPECT_EQ((*lines)[1]["step"].get<int>(), 3);
 }
 
 TEST_F(RunLogTest, ABrokenLineInTheMiddleIsAnError) {

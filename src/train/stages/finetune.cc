@@ -1,10 +1,14 @@
 #include "train/stages/finetune.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <set>
+#include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/random.h"
+#include "base/read_file.h"
 #include "image/png_write.h"
 #include "train/adapter.h"
 #include "train/checkpoint.h"
@@ -22,6 +26,7 @@ namespace {
 constexpr int64_t kLargeModel = 100'000'000;
 
 constexpr const char* kProjectorFile = "mm_projector.safetensors";
+constexpr uint64_t kLargestList = 1 << 28;
 
 int64_t Parameters(const torch::nn::Module& module) {
   int64_t count = 0;
@@ -67,6 +72,7 @@ class FinetuneRun {
   }
 
   Result<LoopEnd> Run(StopSignal& stop) {
+    stop_ = &stop;
     const int longest = start_.model->positions();
     MVLM_ASSIGN(AnnotatedBatches batches,
                 AnnotatedBatches::Open(recipe_, start_.config, tokenizer_, longest));
@@ -150,6 +156,7 @@ class FinetuneRun {
     if (examples_.empty()) examples_ = batches_->Examples(most);
     std::vector<Validation> parts(examples_.size());
     parallel_.ForEachOwned(examples_.size(), [&](size_t i) {
+      if (stop_->Requested()) return;
       MicroBatch batch = batches_->Collated({examples_[i]});
       SeePictures(batch);
       const MicroLoss loss = start_.model->Loss(batch);
@@ -162,12 +169,14 @@ class FinetuneRun {
       sums[2] += part.tokens;
     }
     parallel_.processes().Sum(sums);
+    if (sums[2] == 0) return {};  // none of them can be used
     return {{"loss", sums[0] / sums[2]}, {"token_accuracy", sums[1] / sums[2]}};
   }
 
   std::vector<SamplePrediction> Predict() {
     std::vector<SamplePrediction> predictions;
     for (const PreparedSample& sample : batches_->Examples(static_cast<size_t>(recipe_.run.samples))) {
+      if (stop_->Requested()) break;
       MicroBatch batch = batches_->Collated({sample});
       SeePictures(batch);
       const Answered answered = AnswerSample(*start_.model, tokenizer_, sample.tokens, batch.features);
@@ -178,17 +187,24 @@ class FinetuneRun {
     return predictions;
   }
 
-  // Each process lists what it met itself. A list that cannot be written ends no training.
+  // Each process lists what it met itself, below what it met before it was resumed. A list that cannot be
+  // written ends no training.
   void ReportLeftOut() const {
     const int rank = parallel_.processes().rank();
     const std::string name = rank == 0 ? "skipped.txt" : fmt::format("skipped-{}.txt", rank);
     const std::string path = run_directory_ + "/" + recipe_.stage + "/" + name;
-    const auto lines = batches_->LeftOut();
-    if (!lines) return fmt::print(stderr, "{}\n", lines.error().message);
-    if (lines->empty()) return;
-    const Status written = WriteFileAtomically(path, fmt::format("{}\n", fmt::join(*lines, "\n")));
+    const auto left_out = batches_->LeftOut();
+    if (!left_out) return fmt::print(stderr, "{}\n", left_out.error().message);
+    if (left_out->empty()) return;
+    std::vector<std::string> lines;
+    std::istringstream before(ReadFile(path, kLargestList).value_or(""));
+    for (std::string line; std::getline(before, line);) lines.push_back(std::move(line));
+    const std::set<std::string> listed(lines.begin(), lines.end());
+    std::copy_if(left_out->begin(), left_out->end(), std::back_inserter(lines),
+                 [&](const std::string& line) { return !listed.contains(line); });
+    const Status written = WriteFileAtomically(path, fmt::format("{}\n", fmt::join(lines, "\n")));
     if (!written) return fmt::print(stderr, "{}\n", written.error().message);
-    fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, lines->size(),
+    fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, lines.size(),
                path);
   }
 
@@ -204,6 +220,7 @@ class FinetuneRun {
   std::unique_ptr<AnnotatedBatches> batches_;
   std::unique_ptr<Prefetcher<std::vector<MicroBatch>>> steps_;
   std::vector<PreparedSample> examples_;
+  StopSignal* stop_ = nullptr;
   int64_t tokens_ = 0;  // since the last log line
 };
 
