@@ -55,6 +55,17 @@ std::string NamesOf(const data::Dataset& dataset) {
   return names;
 }
 
+Result<std::optional<AtomicFile>> CreateIfNamed(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  return AtomicFile::Create(path);
+}
+
+Result<std::optional<quality::AnnotationWriter>> CreateIfNamed(const std::string& path,
+                                                               const data::Dataset& dataset) {
+  if (path.empty()) return std::nullopt;
+  return quality::AnnotationWriter::Create(path, dataset);
+}
+
 std::string ToLine(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

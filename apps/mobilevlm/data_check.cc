@@ -4,7 +4,6 @@
 #include <memory>
 #include <optional>
 
-#include "base/atomic_file.h"
 #include "data_commands.h"
 #include "load_tokenizer.h"
 #include "page/page.h"
@@ -95,6 +94,7 @@ Status RunCheck(const CheckFlags& flags) {
   }
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
   DataWork work(flags.data);
   quality::CheckOptions options;
   options.pictures = !flags.no_pictures;
@@ -103,10 +103,11 @@ Status RunCheck(const CheckFlags& flags) {
       .chat_template = *chat_template, .system = {}, .visual = flags.visual, .max_tokens = flags.max_tokens};
   MVLM_ASSIGN(const CheckReport report, quality::Check(dataset, options, work.work()));
   flags.data.json ? PrintJson(ReportJson(report)) : PrintReport(report, flags);
-  if (!flags.list.empty()) {
+  if (list) {
     std::string text;
     for (const quality::Finding& finding : report.findings) text += finding.what + "\n";
-    MVLM_TRY(WriteFileAtomically(flags.list, text));
+    MVLM_TRY(list->Write(text));
+    MVLM_TRY(list->Commit());
   }
   const double share = 100.0 * static_cast<double>(report.unusable) / static_cast<double>(report.samples);
   if (share <= flags.limit) return {};

@@ -4,12 +4,15 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/thread_pool.h"
 #include "commands.h"
 #include "data/dataset.h"
+#include "quality/annotation_writer.h"
 #include "quality/scan.h"
 
 namespace mobilevlm::app {
@@ -37,6 +40,12 @@ Result<data::Dataset> OpenDataset(const std::vector<std::string>& files, const s
 
 // "a.json, b.json".
 std::string NamesOf(const data::Dataset& dataset);
+
+// A file that a flag names; nothing where it names none. Opened before the work, so that a name that cannot
+// be written ends the command at once.
+Result<std::optional<AtomicFile>> CreateIfNamed(const std::string& path);
+Result<std::optional<quality::AnnotationWriter>> CreateIfNamed(const std::string& path,
+                                                               const data::Dataset& dataset);
 
 // The threads of a command, and its progress and Ctrl-C.
 class DataWork {

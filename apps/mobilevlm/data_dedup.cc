@@ -3,10 +3,8 @@
 
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "data_commands.h"
 #include "page/page.h"
-#include "quality/annotation_writer.h"
 #include "quality/pages.h"
 
 namespace mobilevlm::app {
@@ -56,41 +54,45 @@ void PrintReport(const data::Dataset& dataset, const DuplicateReport& r, bool pi
 }
 
 // One line for every sample that goes.
-Status WriteList(const data::Dataset& dataset, const DuplicateReport& report, const std::string& path) {
-  MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
-  for (uint32_t s = 0; s < dataset.size(); ++s) {
-    if (report.verdicts[s] == Verdict::kKept) continue;
-    MVLM_TRY(file.Write(ToLine({{"sample", dataset.NameOf(s)},
-                                {"same_as", dataset.NameOf(report.same_as[s])},
-                                {"how", report.verdicts[s] == Verdict::kExact ? "exact" : "near"}})));
-  }
+Status WriteList(const data::Dataset& dataset, const DuplicateReport& report, AtomicFile& file,
+                 const quality::Work& work) {
+  MVLM_TRY(quality::ForEach(work, "writing the list", dataset.size(), [&](uint64_t i) -> Status {
+    const auto s = static_cast<uint32_t>(i);
+    if (report.verdicts[s] == Verdict::kKept) return {};
+    return file.Write(ToLine({{"sample", dataset.NameOf(s)},
+                              {"same_as", dataset.NameOf(report.same_as[s])},
+                              {"how", report.verdicts[s] == Verdict::kExact ? "exact" : "near"}}));
+  }));
   return file.Commit();
 }
 
-Status WriteKept(const data::Dataset& dataset, const DuplicateReport& report, const std::string& path,
+Status WriteKept(const DuplicateReport& report, quality::AnnotationWriter& writer,
                  const quality::Work& work) {
-  MVLM_ASSIGN(auto writer, quality::AnnotationWriter::Create(path, dataset));
-  for (uint32_t s = 0; s < dataset.size(); ++s) {
-    if (s % 4096 == 0) MVLM_TRY(work.Continue("writing; nothing was changed"));
-    if (report.verdicts[s] == Verdict::kKept) MVLM_TRY(writer.Add(s));
-  }
+  MVLM_TRY(quality::ForEach(work, "writing samples", report.verdicts.size(), [&](uint64_t i) -> Status {
+    if (report.verdicts[i] != Verdict::kKept) return {};
+    return writer.Add(static_cast<uint32_t>(i));
+  }));
   return writer.Commit();
 }
 
 Status RunDedup(const DedupFlags& flags) {
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_ASSIGN(auto out, CreateIfNamed(flags.out, dataset));
+  MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
+  MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));
   DataWork work(flags.data);
   quality::DuplicateOptions options;
   options.pictures = !flags.no_pictures;
   options.near = !flags.exact;
   options.picture_distance = flags.distance;
   MVLM_ASSIGN(const DuplicateReport report, quality::FindDuplicates(dataset, options, work.work()));
-  if (!flags.out.empty()) MVLM_TRY(WriteKept(dataset, report, flags.out, work.work()));
-  if (!flags.list.empty()) MVLM_TRY(WriteList(dataset, report, flags.list));
-  if (!flags.html.empty()) {
-    MVLM_ASSIGN(const std::string html, quality::DuplicatesPage(dataset, report, NamesOf(dataset)));
-    MVLM_TRY(WriteFileAtomically(flags.html, html));
+  if (out) MVLM_TRY(WriteKept(report, *out, work.work()));
+  if (list) MVLM_TRY(WriteList(dataset, report, *list, work.work()));
+  if (html) {
+    MVLM_ASSIGN(const std::string page, quality::DuplicatesPage(dataset, report, NamesOf(dataset)));
+    MVLM_TRY(html->Write(page));
+    MVLM_TRY(html->Commit());
   }
   flags.data.json ? PrintJson(ReportJson(dataset, report)) : PrintReport(dataset, report, options.pictures);
   return {};

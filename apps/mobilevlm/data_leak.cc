@@ -3,10 +3,8 @@
 
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "data_commands.h"
 #include "page/page.h"
-#include "quality/annotation_writer.h"
 #include "quality/pages.h"
 
 namespace mobilevlm::app {
@@ -53,24 +51,23 @@ void PrintReport(const data::Dataset& training, const data::Dataset& evaluation,
 }
 
 Status WriteList(const data::Dataset& training, const data::Dataset& evaluation, const LeakReport& report,
-                 const std::string& path) {
-  MVLM_ASSIGN(AtomicFile file, AtomicFile::Create(path));
-  for (uint32_t s = 0; s < training.size(); ++s) {
-    if (report.leaks[s] == Leak::kNone) continue;
-    MVLM_TRY(file.Write(ToLine({{"sample", training.NameOf(s)},
-                                {"meets", evaluation.NameOf(report.evaluation[s])},
-                                {"how", LeakName(report.leaks[s])}})));
-  }
+                 AtomicFile& file, const quality::Work& work) {
+  MVLM_TRY(quality::ForEach(work, "writing the list", training.size(), [&](uint64_t i) -> Status {
+    const auto s = static_cast<uint32_t>(i);
+    if (report.leaks[s] == Leak::kNone) return {};
+    return file.Write(ToLine({{"sample", training.NameOf(s)},
+                              {"meets", evaluation.NameOf(report.evaluation[s])},
+                              {"how", LeakName(report.leaks[s])}}));
+  }));
   return file.Commit();
 }
 
-Status WriteClean(const data::Dataset& training, const LeakReport& report, Leak least,
-                  const std::string& path, const quality::Work& work) {
-  MVLM_ASSIGN(auto writer, quality::AnnotationWriter::Create(path, training));
-  for (uint32_t s = 0; s < training.size(); ++s) {
-    if (s % 4096 == 0) MVLM_TRY(work.Continue("writing; nothing was changed"));
-    if (report.leaks[s] < least) MVLM_TRY(writer.Add(s));
-  }
+Status WriteClean(const LeakReport& report, Leak least, quality::AnnotationWriter& writer,
+                  const quality::Work& work) {
+  MVLM_TRY(quality::ForEach(work, "writing samples", report.leaks.size(), [&](uint64_t i) -> Status {
+    if (report.leaks[i] >= least) return {};
+    return writer.Add(static_cast<uint32_t>(i));
+  }));
   return writer.Commit();
 }
 
@@ -79,20 +76,21 @@ Status RunLeak(const LeakFlags& flags) {
   MVLM_ASSIGN(const data::Dataset training, OpenDataset(data.files, data.images, data.threads));
   MVLM_ASSIGN(const data::Dataset evaluation,
               OpenDataset(flags.evaluation, flags.evaluation_images, data.threads));
+  MVLM_ASSIGN(auto out, CreateIfNamed(flags.out, training));
+  MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
+  MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));
   DataWork work(data);
   quality::LeakOptions options;
   options.pictures = !flags.no_pictures;
   options.picture_distance = flags.distance;
   MVLM_ASSIGN(const LeakReport report, quality::FindLeaks(training, evaluation, options, work.work()));
-  if (!flags.out.empty()) {
-    const Leak least = flags.text ? Leak::kText : Leak::kNearPicture;
-    MVLM_TRY(WriteClean(training, report, least, flags.out, work.work()));
-  }
-  if (!flags.list.empty()) MVLM_TRY(WriteList(training, evaluation, report, flags.list));
-  if (!flags.html.empty()) {
+  if (out) MVLM_TRY(WriteClean(report, flags.text ? Leak::kText : Leak::kNearPicture, *out, work.work()));
+  if (list) MVLM_TRY(WriteList(training, evaluation, report, *list, work.work()));
+  if (html) {
     const std::string title = fmt::format("{} against {}", NamesOf(training), NamesOf(evaluation));
-    MVLM_ASSIGN(const std::string html, quality::LeaksPage(training, evaluation, report, title));
-    MVLM_TRY(WriteFileAtomically(flags.html, html));
+    MVLM_ASSIGN(const std::string page, quality::LeaksPage(training, evaluation, report, title));
+    MVLM_TRY(html->Write(page));
+    MVLM_TRY(html->Commit());
   }
   data.json ? PrintJson(ReportJson(training, report)) : PrintReport(training, evaluation, report);
   const double share = 100.0 * static_cast<double>(report.pictures()) / static_cast<double>(training.size());

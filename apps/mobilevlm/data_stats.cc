@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "data_commands.h"
 #include "page/page.h"
 #include "quality/pages.h"
@@ -83,6 +82,7 @@ Json ReportJson(const Statistics& s) {
 Status RunStats(const StatsFlags& flags) {
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));
   DataWork work(flags.data);
   quality::StatisticsOptions options;
   options.examples = static_cast<size_t>(flags.examples);
@@ -99,9 +99,10 @@ Status RunStats(const StatsFlags& flags) {
     PrintGroups("source", s.sources, s.samples);
     PrintGroups("kind", s.kinds, s.samples);
   }
-  if (flags.html.empty()) return {};
-  MVLM_ASSIGN(const std::string html, quality::StatisticsPage(dataset, s, NamesOf(dataset)));
-  return WriteFileAtomically(flags.html, html);
+  if (!html) return {};
+  MVLM_ASSIGN(const std::string page, quality::StatisticsPage(dataset, s, NamesOf(dataset)));
+  MVLM_TRY(html->Write(page));
+  return html->Commit();
 }
 
 }  // namespace

@@ -120,17 +120,13 @@ Result<MixReport> Mix(const data::Dataset& dataset, const MixOptions& options, c
 
   const std::vector<uint32_t> chosen = Choose(dataset, options, dropped);
   if (chosen.empty()) return Fail("{}: no sample is left to write", out);
-  std::optional<Progress> progress;
-  if (work.progress) progress.emplace("writing " + out, chosen.size());
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    if (i % 4096 == 0) MVLM_TRY(work.Continue("writing; nothing was changed"));
-    MVLM_TRY(writer.Add(chosen[i]));
+  MVLM_TRY(ForEach(work, "writing " + out, chosen.size(), [&](uint64_t i) {
     const auto [file, row] = dataset.PlaceOf(chosen[i]);
     const data::AnnotationFile& of = dataset.files()[file];
     ++report.sources[of.source_names()[of.rows()[row].source]];
     ++report.kinds[of.kind_names()[of.rows()[row].kind]];
-    if (progress && i % 1024 == 0) progress->Update(i);
-  }
+    return writer.Add(chosen[i]);
+  }));
   report.written = writer.written();
   MVLM_TRY(writer.Commit());
   return report;

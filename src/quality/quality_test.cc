@@ -205,6 +205,49 @@ TEST_F(CatalogTest, HalfWrittenRecordsAreReadAgain) {
   EXPECT_EQ(Fill(dataset).hashed, 0u);
 }
 
+TEST_F(CatalogTest, CancelEndsABatchAtOnce) {
+  const data::Dataset dataset = Open();
+  ThreadPool one(1);
+  std::atomic<bool> cancel = false;
+  int looked = 0, taken = 0;
+  const auto look = [&](uint32_t, const data::Sample&, size_t) {
+    cancel = true;
+    return ++looked;
+  };
+  const auto take = [&](uint32_t, int) {
+    ++taken;
+    return Status();
+  };
+  EXPECT_FALSE(ScanSamples<int>(dataset, {one, false, &cancel}, "looking", look, take).has_value());
+  EXPECT_EQ(looked, 1);
+  EXPECT_EQ(taken, 0);
+}
+
+TEST_F(CatalogTest, BatchesAreAsLargeAsWanted) {
+  std::atomic<int> looked = 0;
+  const auto look = [&](uint32_t, const data::Sample&, size_t) { return ++looked; };
+  std::vector<int> looked_before;  // [samples]
+  const auto take = [&](uint32_t, int) {
+    looked_before.push_back(looked);
+    return Status();
+  };
+  EXPECT_TRUE(ScanSamples<int>(Open(), {pool_}, "looking", look, take, 3).has_value());
+  EXPECT_THAT(looked_before, testing::ElementsAre(3, 3, 3, 6, 6, 6, 7));
+}
+
+TEST_F(CatalogTest, CancelEndsALoop) {
+  std::atomic<bool> cancel = false;
+  uint64_t steps = 0;
+  const Status status = ForEach({pool_, false, &cancel}, "writing", 1'000'000, [&](uint64_t i) {
+    EXPECT_EQ(i, steps++);
+    cancel = true;
+    return Status();
+  });
+  ASSERT_FALSE(status.has_value());
+  EXPECT_EQ(status.error().message, "stopped while writing");
+  EXPECT_LT(steps, 10'000u);
+}
+
 TEST_F(CatalogTest, CancelKeepsWhatWasDone) {
   const data::Dataset dataset = Open();
   const std::atomic<bool> cancel = true;

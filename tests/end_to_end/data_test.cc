@@ -107,6 +107,32 @@ TEST_F(DataTest, MalformedJsonNamesFileAndByte) {
   EXPECT_NE(unwritable.err.find("nodir/x.json"), std::string::npos) << unwritable.err;
 }
 
+// The pictures' hashes, which reading them leaves behind, are not there: the work had not begun.
+TEST_F(DataTest, NamesThatCannotBeWrittenEndTheCommandBeforeTheWork) {
+  const std::string no = Path("nodir/x");
+  const struct {
+    std::vector<std::string> arguments;
+    std::string words;
+  } cases[] = {
+      {{"dedup", annotations_, "-o", annotations_}, "wanted a new file"},
+      {{"dedup", annotations_, "-o", no}, "nodir/x"},
+      {{"dedup", annotations_, "-o", Path("x.json"), "--list", no}, "nodir/x"},
+      {{"dedup", annotations_, "-o", Path("x.json"), "--html", no}, "nodir/x"},
+      {{"leak", annotations_, "--eval", annotations_, "-o", annotations_}, "wanted a new file"},
+      {{"leak", annotations_, "--eval", annotations_, "--list", no}, "nodir/x"},
+      {{"leak", annotations_, "--eval", annotations_, "--html", no}, "nodir/x"},
+      {{"check", annotations_, "--list", no}, "nodir/x"},
+      {{"stats", annotations_, "--html", no}, "nodir/x"},
+  };
+  for (const auto& c : cases) {
+    ExpectRefusal(Data(c.arguments), {c.words});
+    EXPECT_FALSE(std::filesystem::exists(annotations_ + ".pictures")) << c.arguments[0];
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(Path(""))) {
+    EXPECT_EQ(entry.path().filename(), "world");  // no half-written file
+  }
+}
+
 TEST_F(DataTest, DedupMixLeakAndPages) {
   // The set twice, once more as another file: everything is there twice.
   json list = json::parse(Slurp(annotations_));
