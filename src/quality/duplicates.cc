@@ -43,14 +43,14 @@ Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& samp
   return text;
 }
 
-// For every picture of the catalogue the first one with the same pixels, and the first one that looks the
-// same.
+// For every picture that the catalogue found the first one with the same pixels, and the first one that looks
+// the same.
 class PictureGroups {
  public:
   PictureGroups(const PictureCatalog& catalog, const DuplicateOptions& options)
       : catalog_(catalog),
         options_(options),
-        same_(catalog.size()),
+        same_(catalog.size(), FlatTable::kNone),
         near_(catalog.size()),
         by_content_(catalog.size()),
         index_(options.picture_distance) {}
@@ -66,13 +66,16 @@ class PictureGroups {
     for (uint32_t begin = 0; begin < size; begin += kBatch) {
       MVLM_TRY(work.Continue(what));
       const uint32_t count = std::min(kBatch, size - begin);
-      for (uint32_t p = begin; p < begin + count; ++p) same_[p] = by_content_.At(catalog_.hash(p).key(), p);
+      for (uint32_t p = begin; p < begin + count; ++p) {
+        if (!catalog_.found(p)) continue;
+        same_[p] = by_content_.At(catalog_.hash(p).key(), p);
+        ++report.pictures;
+      }
       work.pool.ParallelFor(count, [&](size_t i) { FindEarlier(begin + static_cast<uint32_t>(i)); });
       const size_t earlier = indexed_.size();
       for (uint32_t p = begin; p < begin + count; ++p) Take(p, earlier, report);
       if (progress) progress->Update(begin + count);
     }
-    report.pictures = size;
     return {};
   }
 
@@ -95,6 +98,7 @@ class PictureGroups {
 
   // Those from `earlier` on in the index are of the picture's own batch.
   void Take(uint32_t p, size_t earlier, DuplicateReport& report) {
+    if (!catalog_.found(p)) return;
     if (same_[p] != p) {
       near_[p] = near_[same_[p]];
       ++report.same_pictures;

@@ -1,5 +1,8 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <bit>
 #include <set>
@@ -202,6 +205,69 @@ TEST_F(CatalogTest, HalfWrittenRecordsAreReadAgain) {
   directory_.Write("a.json.pictures", log.substr(0, log.size() - 30));
   EXPECT_EQ(Fill(dataset).hashed, 1u);
   EXPECT_EQ(data::Slurp(directory_.Path("a.json.pictures")).size(), log.size());
+  EXPECT_EQ(Fill(dataset).hashed, 0u);
+}
+
+// What an earlier run knew is no picture of this one.
+TEST_F(CatalogTest, PicturesThatAreGoneAreNotFound) {
+  for (int i = 0; i < 3; ++i)
+    directory_.Write(fmt::format("p{}.png", i), Png(RandomPicture(static_cast<uint64_t>(i))));
+  const data::Dataset dataset = Open();
+  EXPECT_EQ(Fill(dataset).pictures, 3u);
+  std::filesystem::remove(directory_.Path("p1.png"));
+  directory_.Write("p2.png", "not a picture");
+  EXPECT_EQ(Fill(dataset).pictures, 1u);
+  EXPECT_NE(catalog_.Find(directory_.Path("p0.png")), FlatTable::kNone);
+  EXPECT_EQ(catalog_.Find(directory_.Path("p1.png")), FlatTable::kNone);
+  EXPECT_EQ(catalog_.Find(directory_.Path("p2.png")), FlatTable::kNone);
+}
+
+TEST_F(CatalogTest, OnePictureHoweverItsPathIsWritten) {
+  for (int i = 0; i < 3; ++i)
+    directory_.Write(fmt::format("p{}.png", i), Png(RandomPicture(static_cast<uint64_t>(i))));
+  EXPECT_EQ(Fill(Open()).hashed, 3u);
+  const std::string relative = std::filesystem::relative(directory_.Path("a.json")).string();
+  for (const data::AnnotationSource& source :
+       {data::AnnotationSource{relative}, data::AnnotationSource{directory_.Path("./a.json")},
+        data::AnnotationSource{directory_.Path("a.json"), directory_.Path(".")},
+        data::AnnotationSource{relative, directory_.Path()}}) {
+    const auto dataset = data::Dataset::Open({.sources = {source}});
+    ASSERT_TRUE(dataset.has_value()) << dataset.error().message;
+    const CatalogReport report = Fill(*dataset);
+    EXPECT_EQ(report.hashed, 0u) << source.annotations << " " << source.image_root;
+    EXPECT_EQ(report.pictures, 3u);
+  }
+}
+
+TEST_F(CatalogTest, ABadPictureHidesNoOtherOfItsSample) {
+  directory_.Write("p1.png", Png(RandomPicture(1)));
+  directory_.Write(
+      "a.json",
+      R"([{"image": ["p0.png", "p1.png"], "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}])");
+  const CatalogReport report = Fill(*data::Dataset::Open({.sources = {{directory_.Path("a.json")}}}));
+  EXPECT_EQ(report.bad_samples, 1u);
+  EXPECT_THAT(report.bad[0].reason, HasSubstr("p0.png: no such picture"));
+  EXPECT_NE(catalog_.Find(directory_.Path("p1.png")), FlatTable::kNone);
+}
+
+// The record that another process is writing is not cut off, and nothing is put behind it.
+TEST_F(CatalogTest, AFileThatAnotherProcessWritesIsOnlyRead) {
+  for (int i = 0; i < 2; ++i)
+    directory_.Write(fmt::format("p{}.png", i), Png(RandomPicture(static_cast<uint64_t>(i))));
+  const data::Dataset dataset = Open();
+  EXPECT_EQ(Fill(dataset).hashed, 2u);
+  const std::string path = directory_.Path("a.json.pictures");
+  const std::string torn = data::Slurp(path) + "half a record";
+  directory_.Write("a.json.pictures", torn);
+  directory_.Write("p2.png", Png(RandomPicture(2)));
+  const int other = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  const CatalogReport report = Fill(dataset);
+  EXPECT_EQ(report.pictures, 3u);
+  EXPECT_EQ(report.hashed, 1u);
+  EXPECT_EQ(data::Slurp(path), torn);
+  ::close(other);
+  EXPECT_EQ(Fill(dataset).hashed, 1u);
   EXPECT_EQ(Fill(dataset).hashed, 0u);
 }
 

@@ -187,6 +187,23 @@ TEST_F(ToolsTest, DuplicatesOfEveryKind) {
   EXPECT_THAT(*page, HasSubstr("Conflicts"));
 }
 
+// What FILE.pictures has of an earlier annotation file of that name is neither counted nor compared.
+TEST_F(ToolsTest, DuplicatesAmongThePicturesOfThisRun) {
+  WritePicture("p/a.png", RandomPicture(1));
+  WritePicture("p/copy.png", RandomPicture(1));
+  const std::string a = SampleJson("0", "p/a.png", "q", "x"), copy = SampleJson("1", "p/copy.png", "q", "y");
+  EXPECT_EQ(FindDuplicates(Open("a.json", {a, copy}), {}, work())->same_pictures, 1u);
+  auto report = FindDuplicates(Open("a.json", {copy}), {}, work());
+  EXPECT_EQ(report->pictures, 1u);
+  EXPECT_EQ(report->same_pictures, 0u);
+  // A picture that is gone is no picture.
+  std::filesystem::remove(directory_.Path("p/a.png"));
+  report = FindDuplicates(Open("a.json", {a, copy}), {}, work());
+  EXPECT_EQ(report->pictures, 1u);
+  EXPECT_EQ(report->same_pictures, 0u);
+  EXPECT_EQ(report->unread_pictures, 1u);
+}
+
 // Pictures are compared a batch of 1,024 at a time; what is found is what comparing all of them finds.
 TEST_F(ToolsTest, DuplicatesWithinAndAcrossBatches) {
   constexpr uint32_t kPictures = 700;
