@@ -29,11 +29,19 @@ struct LeakFlags {
 nlohmann::ordered_json ReportJson(const data::Dataset& training, const LeakReport& r) {
   nlohmann::ordered_json json = {{"samples", training.size()},
                                  {"evaluation_samples", r.evaluation_samples},
-                                 {"evaluation_samples_met", r.evaluation_hit}};
+                                 {"evaluation_samples_met", r.evaluation_hit},
+                                 {"evaluation_unread_pictures", r.evaluation_pictures.bad_samples},
+                                 {"unread_pictures", r.training_pictures.bad_samples}};
   for (size_t i = 1; i < r.counts.size(); ++i) {
     json["leaks"][std::string(LeakName(static_cast<Leak>(i)))] = r.counts[i];
   }
   return json;
+}
+
+void PrintUnread(const char* samples, const quality::CatalogReport& r) {
+  if (r.bad.empty()) return;
+  fmt::print("{:>12}  {} with a picture that cannot be read and was not compared: {}\n",
+             Thousands(r.bad_samples), samples, r.bad.front().reason);
 }
 
 void PrintReport(const data::Dataset& training, const data::Dataset& evaluation, const LeakReport& r) {
@@ -43,6 +51,8 @@ void PrintReport(const data::Dataset& training, const data::Dataset& evaluation,
   for (size_t i = r.counts.size() - 1; i > 0; --i) {
     fmt::print("{:>12}  {}\n", Thousands(r.counts[i]), LeakName(static_cast<Leak>(i)));
   }
+  PrintUnread("evaluation samples", r.evaluation_pictures);
+  PrintUnread("training samples", r.training_pictures);
   constexpr size_t kPrinted = 5;
   for (size_t i = 0; i < std::min(kPrinted, r.shown.size()); ++i) {
     const uint32_t s = r.shown[i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "quality/hamming_index.h"
@@ -38,6 +39,13 @@ Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& samp
   return text;
 }
 
+// What a training sample is, and what of the evaluation it meets.
+struct Met {
+  Leak leak = Leak::kNone;
+  uint32_t sample = 0;
+  std::vector<uint64_t> pictures;  // their keys
+};
+
 uint64_t KeyOfName(const std::string& path) {
   return HashText(std::filesystem::path(path).filename().string());
 }
@@ -62,6 +70,7 @@ class Evaluation {
         }
       }
       pictures_.At(key, s);
+      shown_.emplace_back(s, key);
       for (const Question& question : text.questions) asked_.At(Combine(key, question.hash), s);
     }
     for (const Question& question : text.questions) {
@@ -69,13 +78,13 @@ class Evaluation {
     }
   }
 
-  // How bad a training sample is, and which sample of the evaluation it meets.
-  Leak Compare(const Text& text, uint32_t& met) const {
-    Leak worst = Leak::kNone;
+  // The worst that a training sample is.
+  Met Compare(const Text& text) const {
+    Met met;
     const auto consider = [&](Leak leak, uint32_t evaluation) {
-      if (leak <= worst) return;
-      worst = leak;
-      met = evaluation;
+      if (leak <= met.leak) return;
+      met.leak = leak;
+      met.sample = evaluation;
     };
     for (const Question& question : text.questions) {
       if (question.is_long && questions_.Has(question.hash))
@@ -93,13 +102,26 @@ class Evaluation {
         if (!same && !FindNear(hash, key)) continue;
       }
       if (!pictures_.Has(key)) continue;
+      met.pictures.push_back(key);
       consider(same ? Leak::kPicture : Leak::kNearPicture, pictures_.Find(key));
       for (const Question& question : text.questions) {
         const uint64_t asked = Combine(key, question.hash);
         if (asked_.Has(asked)) consider(Leak::kPictureAndQuestion, asked_.Find(asked));
       }
     }
-    return worst;
+    return met;
+  }
+
+  // Samples that show one of these pictures.
+  uint64_t CountShowing(const FlatTable& pictures) const {
+    uint64_t count = 0;
+    int64_t last = -1;
+    for (const auto& [s, key] : shown_) {
+      if (s == last || !pictures.Has(key)) continue;
+      last = s;
+      ++count;
+    }
+    return count;
   }
 
  private:
@@ -119,7 +141,8 @@ class Evaluation {
 
   const PictureCatalog& catalog_;
   const LeakOptions& options_;
-  FlatTable pictures_, asked_, questions_;  // -> first sample of the evaluation
+  FlatTable pictures_, asked_, questions_;            // -> first sample of the evaluation
+  std::vector<std::pair<uint32_t, uint64_t>> shown_;  // samples, ascending, each with its pictures
   HammingIndex near_;
   std::vector<uint32_t> near_pictures_;  // number in near_ -> picture
 };
@@ -136,11 +159,16 @@ std::string_view LeakName(Leak leak) {
 
 Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset& evaluation,
                              const LeakOptions& options, const Work& work) {
+  LeakReport report;
   PictureCatalog catalog;
   if (options.pictures) {
-    CatalogReport unused;
-    MVLM_TRY(catalog.Fill(evaluation, work, unused));
-    MVLM_TRY(catalog.Fill(training, work, unused));
+    const CatalogReport& pictures = report.evaluation_pictures;
+    MVLM_TRY(catalog.Fill(evaluation, work, report.evaluation_pictures));
+    if (pictures.pictures == 0 && !pictures.bad.empty()) {
+      return Fail("{}; no picture of the evaluation can be read: is the directory of its pictures right?",
+                  pictures.bad.front().reason);
+    }
+    MVLM_TRY(catalog.Fill(training, work, report.training_pictures));
   }
   Evaluation known(catalog, options);
   const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
@@ -151,21 +179,21 @@ Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset&
         known.Add(s, text);
         return Status();
       }));
-  LeakReport report;
   report.evaluation_samples = evaluation.size();
   report.leaks.resize(training.size());
   report.evaluation.resize(training.size());
   FlatTable hit;
   const auto compare = [&](uint32_t s, const data::Sample& sample, size_t) {
-    return known.Compare(ReadText(training, s, sample, options), report.evaluation[s]);
+    return known.Compare(ReadText(training, s, sample, options));
   };
-  MVLM_TRY(ScanSamples<Leak>(training, work, "comparing samples", compare, [&](uint32_t s, Leak leak) {
-    report.leaks[s] = leak;
-    ++report.counts[static_cast<size_t>(leak)];
-    if (leak >= Leak::kNearPicture) hit.At(report.evaluation[s] + 1, 0);
+  MVLM_TRY(ScanSamples<Met>(training, work, "comparing samples", compare, [&](uint32_t s, const Met& met) {
+    report.leaks[s] = met.leak;
+    report.evaluation[s] = met.sample;
+    ++report.counts[static_cast<size_t>(met.leak)];
+    for (const uint64_t picture : met.pictures) hit.At(picture, 0);
     return Status();
   }));
-  report.evaluation_hit = hit.size();
+  report.evaluation_hit = known.CountShowing(hit);
   for (auto leak = static_cast<int>(Leak::kCount) - 1; leak > 0; --leak) {
     for (uint32_t s = 0; s < training.size() && report.shown.size() < kShown; ++s) {
       if (static_cast<int>(report.leaks[s]) == leak) report.shown.push_back(s);

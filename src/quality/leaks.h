@@ -32,8 +32,10 @@ struct LeakReport {
   std::vector<uint32_t> evaluation;  // [training samples] the sample of the evaluation that it meets
   std::array<uint64_t, static_cast<size_t>(Leak::kCount)> counts = {};
   uint64_t evaluation_samples = 0;
-  uint64_t evaluation_hit = 0;  // of these, met by at least one training sample in a picture
+  uint64_t evaluation_hit = 0;  // of these, with a picture that at least one training sample shows
   std::vector<uint32_t> shown;  // training samples for looking at, the worst first
+  // Pictures that could not be read are not compared. Empty where no pictures are.
+  CatalogReport evaluation_pictures, training_pictures;
 
   uint64_t pictures() const {
     return counts[static_cast<size_t>(Leak::kNearPicture)] + counts[static_cast<size_t>(Leak::kPicture)] +
@@ -41,6 +43,7 @@ struct LeakReport {
   }
 };
 
+// An evaluation with pictures of which none can be read is an Error.
 Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset& evaluation,
                              const LeakOptions& options, const Work& work);
 

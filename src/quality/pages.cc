@@ -245,12 +245,25 @@ Result<std::string> DuplicatesPage(const data::Dataset& dataset, const Duplicate
   return page::PageHtml("Duplicates", title, body + near + conflicts + repeated);
 }
 
+namespace {
+
+std::string UnreadHtml(const char* samples, const CatalogReport& r) {
+  if (r.bad.empty()) return "";
+  return fmt::format(
+      "<p class=\"bad\">{} {} with a picture that cannot be read and was not compared: {}</p>\n",
+      Thousands(r.bad_samples), samples, page::EscapeHtml(r.bad.front().reason));
+}
+
+}  // namespace
+
 Result<std::string> LeaksPage(const data::Dataset& training, const data::Dataset& evaluation,
                               const LeakReport& r, const std::string& title) {
   std::string body = page::FactsHtml({{Thousands(training.size()), "training samples"},
                                       {Thousands(r.pictures()), "of them show an evaluation picture"},
                                       {Thousands(r.evaluation_samples), "evaluation samples"},
                                       {Thousands(r.evaluation_hit), "of them met"}});
+  body += UnreadHtml("evaluation samples", r.evaluation_pictures) +
+          UnreadHtml("training samples", r.training_pictures);
   page::BarChart bars{
       .title = "Training samples that share something with the evaluation", .series = {}, .bars = {}};
   for (size_t leak = static_cast<size_t>(Leak::kCount) - 1; leak > 0; --leak) {

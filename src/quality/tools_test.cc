@@ -278,6 +278,65 @@ TEST_F(ToolsTest, LeaksOfEveryKind) {
                           Leak::kNone));
 }
 
+// A picture that is asked about often is met in all of its samples.
+TEST_F(ToolsTest, LeaksMeetEverySampleOfAPicture) {
+  WritePicture("train/a.png", RandomPicture(1, 200, 150));
+  WritePicture("train/b.png", RandomPicture(2, 200, 150));
+  WritePicture("eval/e.png", RandomPicture(1, 200, 150));
+  WritePicture("eval/f.png", RandomPicture(2, 200, 150));
+  WritePicture("eval/g.png", RandomPicture(3, 200, 150));
+  std::string questions;
+  for (const char* image : {"e.png", "e.png", "f.png", "e.png", "g.png"})
+    questions += fmt::format("{{\"image\": \"{}\", \"text\": \"What?\"}}\n", image);
+  directory_.Write("eval/q.jsonl", questions);
+  const data::Dataset evaluation = OpenFiles({{directory_.Path("eval/q.jsonl")}});
+  const auto hit = [&](const std::string& sample) {
+    return FindLeaks(Open("train/a.json", {sample}), evaluation, {}, work())->evaluation_hit;
+  };
+  EXPECT_EQ(hit(SampleJson("0", "a.png", "q", "a")), 3u);
+  EXPECT_EQ(
+      hit(R"({"image": ["a.png", "b.png"], "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]})"),
+      4u);
+}
+
+// Nothing found among pictures that were not read is not "clean".
+TEST_F(ToolsTest, LeaksSayWhichPicturesWereNotCompared) {
+  WritePicture("train/a.png", RandomPicture(1));
+  directory_.Write(
+      "eval/q.jsonl",
+      "{\"image\": \"e.png\", \"text\": \"What?\"}\n{\"image\": \"f.png\", \"text\": \"What?\"}\n"
+      "{\"text\": \"What?\"}\n");
+  const data::Dataset evaluation = OpenFiles({{directory_.Path("eval/q.jsonl")}});
+  const data::Dataset training =
+      Open("train/a.json", {SampleJson("0", "a.png", "q", "a"), SampleJson("1", "gone.png", "q", "a")});
+  auto report = FindLeaks(training, evaluation, {}, work());
+  ASSERT_FALSE(report.has_value());
+  EXPECT_EQ(report.error().message, directory_.Path("eval/e.png") +
+                                        ": no such picture; no picture of the evaluation can be read: is the "
+                                        "directory of its pictures right?");
+
+  WritePicture("eval/f.png", RandomPicture(2));
+  report = FindLeaks(training, evaluation, {}, work());
+  ASSERT_TRUE(report.has_value()) << report.error().message;
+  EXPECT_EQ(report->evaluation_pictures.pictures, 1u);
+  EXPECT_EQ(report->evaluation_pictures.bad_samples, 1u);
+  EXPECT_EQ(report->training_pictures.bad_samples, 1u);
+  const auto page = LeaksPage(training, evaluation, *report, "a against b");
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  EXPECT_THAT(*page,
+              HasSubstr("1 evaluation samples with a picture that cannot be read and was not compared: " +
+                        directory_.Path("eval/e.png")));
+  EXPECT_THAT(*page, HasSubstr("1 training samples with a picture that cannot be read"));
+
+  LeakOptions by_name;
+  by_name.pictures = false;
+  std::filesystem::remove(directory_.Path("eval/f.png"));
+  EXPECT_TRUE(FindLeaks(training, evaluation, by_name, work()).has_value());
+  // An evaluation of text alone has no pictures to read.
+  directory_.Write("eval/text.jsonl", "{\"text\": \"What?\"}\n");
+  EXPECT_TRUE(FindLeaks(training, OpenFiles({{directory_.Path("eval/text.jsonl")}}), {}, work()).has_value());
+}
+
 class MixTest : public ToolsTest {
  protected:
   // 40 yes-or-no of coco, 20 counts of vg, 10 texts, one unusable.

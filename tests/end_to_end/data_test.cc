@@ -133,6 +133,27 @@ TEST_F(DataTest, NamesThatCannotBeWrittenEndTheCommandBeforeTheWork) {
   }
 }
 
+TEST_F(DataTest, LeakSaysWhichPicturesCouldNotBeRead) {
+  const ProcessResult wrong = Data(
+      {"leak", annotations_, "--eval", annotations_, "--eval-images", Path("wrong"), "-o", Path("x.json")});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_EQ(wrong.out, "");
+  EXPECT_NE(
+      wrong.err.find("no such picture; no picture of the evaluation can be read: is the directory of its "
+                     "pictures right?"),
+      std::string::npos)
+      << wrong.err;
+  EXPECT_FALSE(std::filesystem::exists(Path("x.json")));
+  std::filesystem::remove(Path("world/" + json::parse(Slurp(annotations_))[0]["image"].get<std::string>()));
+  const json leaks = DataJson({"leak", annotations_, "--eval", annotations_});
+  EXPECT_EQ(leaks["evaluation_unread_pictures"], 1);
+  EXPECT_EQ(leaks["unread_pictures"], 1);
+  const ProcessResult text = Data({"leak", annotations_, "--eval", annotations_});
+  EXPECT_NE(text.out.find("1  evaluation samples with a picture that cannot be read and was not compared: "),
+            std::string::npos)
+      << text.out;
+}
+
 TEST_F(DataTest, DedupMixLeakAndPages) {
   // The set twice, once more as another file: everything is there twice.
   json list = json::parse(Slurp(annotations_));
