@@ -51,12 +51,37 @@ Status CheckWeights(const data::Dataset& dataset, const MixOptions& options) {
   return CheckNames("kind", options.kind_weights, kinds);
 }
 
-// Counts how often the answers of a kind have been met and drops what is beyond the limit.
+// How often each sample is to be written, by the weights; never where it is unusable or of a wrong length.
+std::vector<uint64_t> CountTimes(const data::Dataset& dataset, const MixOptions& options, Random& random,
+                                 MixReport& report) {
+  std::vector<uint64_t> times(dataset.size(), 0);
+  for (size_t f = 0; f < dataset.files().size(); ++f) {
+    const data::AnnotationFile& file = dataset.files()[f];
+    const std::vector<double> sources = WeightsOf(file.source_names(), options.source_weights);
+    const std::vector<double> kinds = WeightsOf(file.kind_names(), options.kind_weights);
+    for (size_t i = 0; i < file.rows().size(); ++i) {
+      const data::IndexRow& row = file.rows()[i];
+      const double fraction = random.Uniform();  // drawn for all, so that a filter changes no other choice
+      const bool defect = row.defect != data::Defect::kNone;
+      const bool length = row.answer_words < options.least_answer_words ||
+                          (options.most_words > 0 && row.words > options.most_words);
+      report.defects += defect;
+      report.by_length += !defect && length;
+      if (defect || length) continue;
+      const double weight = dataset.weight(f) * sources[row.source] * kinds[row.kind];
+      const double whole = std::floor(weight);
+      times[dataset.start(f) + i] = static_cast<uint64_t>(whole) + (fraction < weight - whole ? 1 : 0);
+    }
+  }
+  return times;
+}
+
+// Counts how often the answers of a kind are to be written and takes off what is beyond the limit.
 Status LimitAnswers(const data::Dataset& dataset, const MixOptions& options, const Work& work,
-                    std::vector<uint8_t>& dropped, MixReport& report) {
+                    std::vector<uint64_t>& times, MixReport& report) {
   FlatTable counts;
   const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
-    if (dropped[s] != 0) return uint64_t{0};
+    if (times[s] == 0) return uint64_t{0};
     std::string answers;
     for (const Turn& turn : sample.turns) answers += NormaliseText(turn.assistant) + '\n';
     const auto [file, row] = dataset.PlaceOf(s);
@@ -64,35 +89,20 @@ Status LimitAnswers(const data::Dataset& dataset, const MixOptions& options, con
     return HashText(answers, HashText(of.kind_names()[of.rows()[row].kind]));
   };
   return ScanSamples<uint64_t>(dataset, work, "reading answers", read, [&](uint32_t s, uint64_t key) {
-    if (dropped[s] != 0) return Status();
-    if (++counts.At(key, 0) > options.most_same_answer) {
-      dropped[s] = 1;
-      ++report.by_answer;
-    }
+    if (times[s] == 0) return Status();
+    uint32_t& count = counts.At(key, 0);
+    const uint64_t fit = std::min(times[s], options.most_same_answer - count);
+    count += static_cast<uint32_t>(fit);
+    report.by_answer += times[s] - fit;
+    times[s] = fit;
     return Status();
   });
 }
 
-// How often each sample is written, as a list of sample numbers.
-std::vector<uint32_t> Choose(const data::Dataset& dataset, const MixOptions& options,
-                             const std::vector<uint8_t>& dropped) {
-  Random random(options.seed);
+// Every sample as often as it is written, as a list of sample numbers.
+std::vector<uint32_t> Choose(const std::vector<uint64_t>& times, const MixOptions& options, Random& random) {
   std::vector<uint32_t> chosen;
-  for (size_t f = 0; f < dataset.files().size(); ++f) {
-    const data::AnnotationFile& file = dataset.files()[f];
-    const std::vector<double> sources = WeightsOf(file.source_names(), options.source_weights);
-    const std::vector<double> kinds = WeightsOf(file.kind_names(), options.kind_weights);
-    for (size_t i = 0; i < file.rows().size(); ++i) {
-      const auto s = static_cast<uint32_t>(dataset.start(f) + i);
-      const double fraction = random.Uniform();  // drawn for all, so that a filter changes no other choice
-      if (dropped[s] != 0) continue;
-      const data::IndexRow& row = file.rows()[i];
-      const double times = dataset.weight(f) * sources[row.source] * kinds[row.kind];
-      const double whole = std::floor(times);
-      const auto count = static_cast<uint64_t>(whole) + (fraction < times - whole ? 1 : 0);
-      chosen.insert(chosen.end(), count, s);
-    }
-  }
+  for (size_t s = 0; s < times.size(); ++s) chosen.insert(chosen.end(), times[s], static_cast<uint32_t>(s));
   if (options.shuffle) random.Shuffle(std::span(chosen));
   if (options.limit > 0 && chosen.size() > options.limit) chosen.resize(options.limit);
   return chosen;
@@ -106,19 +116,11 @@ Result<MixReport> Mix(const data::Dataset& dataset, const MixOptions& options, c
   MVLM_ASSIGN(AnnotationWriter writer, AnnotationWriter::Create(out, dataset));
   MixReport report;
   report.read = dataset.size();
-  std::vector<uint8_t> dropped(dataset.size(), 0);
-  for (uint32_t s = 0; s < dataset.size(); ++s) {
-    const data::IndexRow& row = dataset.row(s);
-    const bool defect = row.defect != data::Defect::kNone;
-    const bool length = row.answer_words < options.least_answer_words ||
-                        (options.most_words > 0 && row.words > options.most_words);
-    report.defects += defect;
-    report.by_length += !defect && length;
-    dropped[s] = defect || length;
-  }
-  if (options.most_same_answer > 0) MVLM_TRY(LimitAnswers(dataset, options, work, dropped, report));
+  Random random(options.seed);
+  std::vector<uint64_t> times = CountTimes(dataset, options, random, report);
+  if (options.most_same_answer > 0) MVLM_TRY(LimitAnswers(dataset, options, work, times, report));
 
-  const std::vector<uint32_t> chosen = Choose(dataset, options, dropped);
+  const std::vector<uint32_t> chosen = Choose(times, options, random);
   if (chosen.empty()) return Fail("{}: no sample is left to write", out);
   MVLM_TRY(ForEach(work, "writing " + out, chosen.size(), [&](uint64_t i) {
     const auto [file, row] = dataset.PlaceOf(chosen[i]);

@@ -21,14 +21,16 @@ struct MixOptions {
   std::map<std::string, double> source_weights = {};
   std::map<std::string, double> kind_weights = {};
   uint32_t least_answer_words = 0;
-  uint32_t most_words = 0;        // of the whole conversation; 0: no limit
-  uint64_t most_same_answer = 0;  // samples of one kind with the same normalised answers; 0: no limit
+  uint32_t most_words = 0;  // of the whole conversation; 0: no limit
+  // Samples of one kind with the same normalised answers that are written, repeated ones too; 0: no limit.
+  uint64_t most_same_answer = 0;
 };
 
 struct MixReport {
   uint64_t read = 0, written = 0;
-  uint64_t defects = 0, by_length = 0, by_answer = 0;  // left out
-  std::map<std::string, uint64_t> sources, kinds;      // of what was written
+  uint64_t defects = 0, by_length = 0;             // samples left out
+  uint64_t by_answer = 0;                          // left out of what the weights would write
+  std::map<std::string, uint64_t> sources, kinds;  // of what was written
 };
 
 // Samples with a defect are left out. A source or kind that no file has is an Error.

@@ -398,6 +398,25 @@ TEST_F(MixTest, WeightsFiltersAndLimits) {
   EXPECT_EQ(report.written, 60u);
 }
 
+// The limit is of what is written: a source of weight 0 takes none of it, a weight of 2 goes not beyond it.
+TEST_F(MixTest, TheLimitOfAnswersCountsWhatIsWritten) {
+  std::vector<std::string> samples;
+  for (const char* source : {"coco", "vg"}) {
+    for (int i = 0; i < 10; ++i)
+      samples.push_back(
+          SampleJson(fmt::format("{}{}", source, i), fmt::format("{}/1.png", source), "Is it?", "yes"));
+  }
+  const data::Dataset dataset = Open("a.json", samples);
+  MixReport report = RunMix(dataset, {.source_weights = {{"coco", 0}}, .most_same_answer = 8}, "none.json");
+  EXPECT_THAT(report.sources, ElementsAre(Pair("vg", 8)));
+  EXPECT_EQ(report.by_answer, 2u);
+  report = RunMix(dataset, {.source_weights = {{"coco", 2}}, .most_same_answer = 15}, "twice.json");
+  EXPECT_THAT(report.sources, ElementsAre(Pair("coco", 15)));
+  EXPECT_EQ(report.by_answer, 15u);
+  report = RunMix(dataset, {.source_weights = {{"coco", 0.5}}, .most_same_answer = 12}, "half.json");
+  EXPECT_EQ(report.written, 12u);
+}
+
 TEST_F(MixTest, WrongNamesAreErrors) {
   const auto report = Mix(Make(), {.source_weights = {{"cocoa", 1}}}, directory_.Path("out.json"), work());
   ASSERT_FALSE(report.has_value());
