@@ -30,7 +30,7 @@ void PrintGroups(const char* name, const std::vector<GroupStatistics>& groups, u
     const GroupStatistics& g = groups[i];
     std::string top;
     if (!g.top_answers.empty()) {
-      std::string text = g.top_answers.front().text.substr(0, 30);
+      std::string text = page::Shorten(g.top_answers.front().text, 30);
       std::replace(text.begin(), text.end(), '\n', ' ');
       top = fmt::format("{:.1f} % {}", 100 * g.top_share(), text);
     }

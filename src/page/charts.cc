@@ -32,16 +32,6 @@ std::string Line(double x1, double y1, double x2, double y2) {
                      y1, x2, y2);
 }
 
-// At most `most` characters.
-std::string Shorten(const std::string& text, size_t most) {
-  size_t characters = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;
-    if (++characters > most) return text.substr(0, i) + "\u2026";
-  }
-  return text;
-}
-
 std::string Legend(const std::vector<std::string>& names) {
   if (names.size() < 2) return "";
   std::string out = "<div class=\"legend\">";

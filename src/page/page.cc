@@ -170,6 +170,15 @@ std::string PageHtml(std::string_view title, std::string_view subtitle, std::str
       EscapeHtml(title), kStyle, EscapeHtml(subtitle), body);
 }
 
+std::string Shorten(std::string_view text, size_t most) {
+  size_t characters = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;
+    if (++characters > most) return std::string(text.substr(0, i)) + "\u2026";
+  }
+  return std::string(text);
+}
+
 std::string Thousands(uint64_t number) {
   const std::string digits = fmt::format("{}", number);
   std::string out;

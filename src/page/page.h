@@ -34,6 +34,9 @@ std::string FoldHtml(std::string_view title, std::string_view body);
 // in <div class="charts">.
 std::string PageHtml(std::string_view title, std::string_view subtitle, std::string_view body);
 
+// The first `most` characters of a UTF-8 text, and an ellipsis if there are more.
+std::string Shorten(std::string_view text, size_t most);
+
 // 2428000 -> "2,428,000".
 std::string Thousands(uint64_t number);
 

@@ -46,6 +46,12 @@ TEST(Page, HoldsItsPartsAndNothingFromElsewhere) {
   EXPECT_THAT(page, Not(HasSubstr("<script")));
 }
 
+TEST(Page, ShortensByCharacters) {
+  EXPECT_EQ(Shorten("\u00e4\u20ac\U0001F600", 3), "\u00e4\u20ac\U0001F600");
+  EXPECT_EQ(Shorten("\u00e4\u20ac\U0001F600x", 3), "\u00e4\u20ac\U0001F600\u2026");
+  EXPECT_EQ(Shorten("\u20ac\u20ac", 1), "\u20ac\u2026");
+}
+
 TEST(Page, Thousands) {
   EXPECT_EQ(Thousands(0), "0");
   EXPECT_EQ(Thousands(999), "999");

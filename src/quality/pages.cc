@@ -9,23 +9,17 @@
 namespace mobilevlm::quality {
 namespace {
 
+using page::Shorten;
 using page::Thousands;
 
 constexpr int kThumbnail = 160;    // pixels a side
 constexpr size_t kMostRounds = 3;  // of a sample on the page
-constexpr size_t kMostText = 400;  // bytes of a question or an answer
+constexpr size_t kMostText = 400;  // characters of a question or an answer
 constexpr size_t kMostBars = 16;
 constexpr size_t kMostPairs = 24;
 
 std::string Percent(double part, double whole) {
   return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : std::string("-");
-}
-
-std::string Shorten(const std::string& text) {
-  if (text.size() <= kMostText) return text;
-  size_t size = kMostText;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
-  return text.substr(0, size) + " \u2026";
 }
 
 // The question without the marks of its pictures.
@@ -52,9 +46,9 @@ Result<std::string> SampleHtml(const data::Dataset& dataset, uint32_t s, const s
     }
   }
   for (size_t i = 0; i < std::min(sample.turns.size(), kMostRounds); ++i) {
-    html +=
-        fmt::format("<p class=\"q\">{}</p><p>{}</p>", page::EscapeHtml(Shorten(Question(sample.turns[i]))),
-                    page::EscapeHtml(Shorten(sample.turns[i].assistant)));
+    html += fmt::format("<p class=\"q\">{}</p><p>{}</p>",
+                        page::EscapeHtml(Shorten(Question(sample.turns[i]), kMostText)),
+                        page::EscapeHtml(Shorten(sample.turns[i].assistant, kMostText)));
   }
   if (sample.turns.size() > kMostRounds) {
     html += fmt::format("<p class=\"q\">and {} more rounds</p>", sample.turns.size() - kMostRounds);
@@ -151,7 +145,7 @@ std::string BalanceTable(const std::vector<GroupStatistics>& kinds) {
   for (const GroupStatistics& kind : kinds) {
     std::string answers;
     for (const CountedAnswer& answer : kind.top_answers) {
-      std::string text = answer.text.substr(0, 40);
+      std::string text = Shorten(answer.text, 40);
       std::replace(text.begin(), text.end(), '\n', ' ');
       answers += fmt::format("{}{} {}", answers.empty() ? "" : ", ", text,
                              Percent(static_cast<double>(answer.count), static_cast<double>(kind.rounds)));

@@ -137,6 +137,16 @@ TEST_F(ToolsTest, StatisticsCount) {
   EXPECT_THAT(*page, Not(HasSubstr("http")));
 }
 
+TEST_F(ToolsTest, LongAnswersAreCutBetweenCharacters) {
+  std::string euros;
+  for (int i = 0; i < 50; ++i) euros += "\u20ac";
+  const data::Dataset dataset = Open("a.json", {SampleJson("1", "", "q", euros)});
+  const auto page = StatisticsPage(dataset, *Describe(dataset, {}, work()), "a.json");
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  EXPECT_THAT(*page, HasSubstr("\u20ac\u2026 100.0 %"));
+  EXPECT_THAT(*page, Not(HasSubstr("\uFFFD")));
+}
+
 TEST_F(ToolsTest, DuplicatesOfEveryKind) {
   const std::string story = "a man in a red jacket stands on a snowy slope with two skis in his hands today";
   const Image picture = RandomPicture(1, 200, 150);
