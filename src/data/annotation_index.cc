@@ -22,7 +22,7 @@ namespace mobilevlm::data {
 namespace {
 
 constexpr uint64_t kMagic = 0x315844494D4C564Dull;  // "MVLMIDX1"
-constexpr uint64_t kVersion = 1;                    // counts every change of the layout or of what is stored
+constexpr uint64_t kVersion = 2;                    // counts every change of the layout or of what is stored
 constexpr size_t kBatch = 4096;                     // samples parsed at a time
 constexpr size_t kShownBytes =
     64 << 20;                        // smaller files are indexed before anyone could read a progress line
@@ -70,7 +70,7 @@ class Names {
 std::string SourceOf(const Sample& sample) {
   if (sample.images.empty()) return "text only";
   std::string_view path = sample.images.front();
-  while (path.starts_with("./")) path.remove_prefix(2);
+  while (path.starts_with("./") || path.starts_with("../")) path.remove_prefix(path.find('/') + 1);
   const size_t slash = path.find('/', 1);
   return slash == std::string_view::npos ? "(no directory)" : std::string(path.substr(0, slash));
 }

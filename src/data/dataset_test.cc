@@ -55,6 +55,16 @@ TEST_F(DatasetTest, ReadsEverySampleOfTheIndex) {
   EXPECT_EQ(file->NameOf(2), path + ": sample 3");
 }
 
+// A mixed file's paths lead out of its directory; the source is where they lead.
+TEST_F(DatasetTest, SourcesBehindParentDirectories) {
+  const std::string path = directory_.Write("a.json", "[" + SampleJson("1", "../coco/1.png", "q", "a") + "," +
+                                                          SampleJson("2", "./.././../vg/x/2.png", "q", "a") +
+                                                          "," + SampleJson("3", "..hidden/3.png", "q", "a") +
+                                                          "," + SampleJson("4", "../4.png", "q", "a") + "]");
+  EXPECT_THAT(AnnotationFile::Open(path)->source_names(),
+              testing::ElementsAre("coco", "vg", "..hidden", "(no directory)"));
+}
+
 TEST_F(DatasetTest, IndexIsMadeOnceAndAgainWhenTheFileChanges) {
   const std::string path = directory_.Write("a.json", Annotations(100, "s"));
   EXPECT_TRUE(AnnotationFile::Open(path)->indexed_now());
@@ -182,6 +192,14 @@ TEST(SkipList, EndsWhenTooManyAreSkipped) {
   SkipList small(0.01, 500);
   for (uint64_t i = 0; i < 5; ++i) EXPECT_TRUE(small.Skip(i, "x").has_value());
   EXPECT_FALSE(small.Skip(5, "x").has_value());
+}
+
+TEST(SkipList, OneMayBeSkippedUnlessNoneMay) {
+  SkipList tiny(0.01, 20);
+  EXPECT_TRUE(tiny.Skip(7, "x").has_value());
+  EXPECT_FALSE(tiny.Skip(8, "x").has_value());
+  SkipList none(0, 20);
+  EXPECT_FALSE(none.Skip(7, "x").has_value());
 }
 
 class SequenceTest : public testing::Test {

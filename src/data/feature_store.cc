@@ -98,7 +98,8 @@ struct FeatureStore::Data {
   std::vector<Shard> shards;
   size_t own = 0;  // the shard that this process writes
   mutable std::mutex mutex;
-  std::unordered_map<Hash128, Place, KeyHash> places;
+  // A damaged record and the one that was made in its stead have one key.
+  std::unordered_multimap<Hash128, Place, KeyHash> places;
 
   std::string Path(size_t shard, const char* suffix) const {
     return fmt::format("{}-{}.{}", name, shard, suffix);
@@ -112,7 +113,7 @@ struct FeatureStore::Data {
     std::vector<Key> keys(whole);
     if (!ReadAt(shard.keys.fd(), 0, keys.data(), keys.size() * sizeof(Key))) keys.clear();
     for (uint32_t i = 0; i < keys.size(); ++i)
-      places.try_emplace(keys[i].picture, Place{number, i, keys[i].record});
+      places.emplace(keys[i].picture, Place{number, i, keys[i].record});
   }
 };
 
@@ -159,17 +160,18 @@ Result<FeatureStore> FeatureStore::Open(const std::string& directory, const Hash
 
 bool FeatureStore::Get(const Hash128& key, std::span<uint16_t> halves) const {
   MVLM_CHECK(halves.size() == data_->elements, "{} of {} elements", halves.size(), data_->elements);
-  Data::Place place;
+  std::vector<Data::Place> places;
   {
     const std::lock_guard lock(data_->mutex);
-    const auto found = data_->places.find(key);
-    if (found == data_->places.end()) return false;
-    place = found->second;
+    const auto [begin, end] = data_->places.equal_range(key);
+    for (auto it = begin; it != end; ++it) places.push_back(it->second);
   }
-  const uint64_t offset = uint64_t{place.record} * data_->record_bytes();
-  if (ReadAt(data_->shards[place.shard].records.fd(), offset, halves.data(), halves.size_bytes()) &&
-      HashBytes(halves.data(), halves.size_bytes()) == place.hash) {
-    return true;
+  for (const Data::Place& place : places) {
+    const uint64_t offset = uint64_t{place.record} * data_->record_bytes();
+    if (ReadAt(data_->shards[place.shard].records.fd(), offset, halves.data(), halves.size_bytes()) &&
+        HashBytes(halves.data(), halves.size_bytes()) == place.hash) {
+      return true;
+    }
   }
   // Damaged: forgotten, so that it can be put again.
   const std::lock_guard lock(data_->mutex);
@@ -189,7 +191,7 @@ Status FeatureStore::Put(const Hash128& key, std::span<const uint16_t> halves) {
       !WriteAt(shard.keys.fd(), uint64_t{shard.count} * sizeof(Key), &entry, sizeof(entry))) {
     return Fail("{}: cannot write: {}", data_->Path(data_->own, "f16"), std::strerror(errno));
   }
-  data_->places[key] = {static_cast<uint32_t>(data_->own), shard.count, entry.record};
+  data_->places.emplace(key, Data::Place{static_cast<uint32_t>(data_->own), shard.count, entry.record});
   ++shard.count;
   return {};
 }

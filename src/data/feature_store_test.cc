@@ -87,6 +87,27 @@ TEST_F(FeatureStoreTest, DamagedRecordsAreNotUsed) {
   EXPECT_EQ(Get(Open(), 0), Record(0));
 }
 
+// Also where the damaged one stands in a shard that is read later than the new one's.
+TEST_F(FeatureStoreTest, WhatWasMadeInADamagedOnesSteadIsFound) {
+  for (const int shard : {0, 1}) {
+    const Hash128 tag{5, static_cast<uint64_t>(shard)};
+    {
+      FeatureStore first = Open(tag), second = Open(tag);
+      EXPECT_TRUE((shard == 0 ? first : second).Put(KeyOf(1), Record(1)).has_value());
+    }
+    const std::string name = fmt::format("features/{}-{}.f16", ToHex(tag).substr(0, 16), shard);
+    std::string records = Slurp(directory_.Path(name));
+    records[50] = static_cast<char>(records[50] ^ 1);
+    directory_.Write(name, records);
+    {
+      FeatureStore store = Open(tag);
+      EXPECT_TRUE(Get(store, 1).empty());
+      EXPECT_TRUE(store.Put(KeyOf(1), Record(1)).has_value());
+    }
+    EXPECT_EQ(Get(Open(tag), 1), Record(1)) << shard;
+  }
+}
+
 // Two processes at a time write shards of their own and later read both.
 TEST_F(FeatureStoreTest, SeveralWriters) {
   {

@@ -299,12 +299,14 @@ tl::expected<std::string, JsonError> SampleParser::Rewrite(std::string_view json
   auto object = impl_->Object(json, /*padded=*/false);
   if (!object) return tl::unexpected(std::move(object.error()));
   std::string out = "{";
+  bool written = false;
   for (const dom::key_value_pair field : *object) {
-    const bool image = field.key == "image" || field.key == "images";
+    const bool image = images != nullptr && (field.key == "image" || field.key == "images");
+    if (image && std::exchange(written, true)) continue;
     if (out.size() > 1) out += ',';
     out += JsonString(field.key);
     out += ':';
-    out += image && images != nullptr ? JsonImages(*images) : simdjson::minify(field.value);
+    out += image ? JsonImages(*images) : simdjson::minify(field.value);
   }
   out += '}';
   return out;

@@ -75,8 +75,8 @@ class SampleParser {
   // `padded` the text is copied first.
   tl::expected<Sample, JsonError> Parse(std::string_view json, bool padded = false);
 
-  // The same object with "image" (or "images") replaced; everything else as it was, without blanks. A null
-  // `images` changes nothing.
+  // The same object with "image" (or "images"; of several such fields the first, and the others go) replaced;
+  // everything else as it was, without blanks. A null `images` changes nothing.
   tl::expected<std::string, JsonError> Rewrite(std::string_view json, const std::vector<std::string>* images);
 
  private:

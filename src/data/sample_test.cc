@@ -142,6 +142,11 @@ TEST(Sample, RewriteChangesPicturesOnly) {
             "{\"id\":1,\"image\":\"x/\\\"a.jpg\",\"score\":0.5,\"text\":\"q\\\"\\n\u00e4\"}");
   EXPECT_EQ(*parser.Rewrite(json, &two),
             "{\"id\":1,\"image\":[\"a\",\"b\"],\"score\":0.5,\"text\":\"q\\\"\\n\u00e4\"}");
+  // Pictures of both fields are one list, which is written once.
+  EXPECT_EQ(*parser.Rewrite(R"({"image": "x", "id": 1, "images": ["y"]})", &two),
+            R"({"image":["a","b"],"id":1})");
+  EXPECT_EQ(*parser.Rewrite(R"({"image": "x", "images": ["y"]})", nullptr),
+            R"({"image":"x","images":["y"]})");
 }
 
 TEST(QuestionKind, FromTheWording) {

@@ -21,7 +21,8 @@ Status SkipList::Skip(uint64_t sample, const std::string& reason) {
   reasons_.try_emplace(sample, reason);
   const uint64_t seen = std::max(seen_, least_seen_);
   const auto skipped = static_cast<double>(reasons_.size());
-  if (skipped <= limit_ * static_cast<double>(seen)) return {};
+  const double allowed = limit_ > 0 ? std::max(1.0, limit_ * static_cast<double>(seen)) : 0;
+  if (skipped <= allowed) return {};
   return Fail("{} of {} samples cannot be used, more than {:g} %; the first: {}", reasons_.size(), seen,
               100 * limit_, first_);
 }

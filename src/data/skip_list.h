@@ -15,8 +15,8 @@ namespace mobilevlm::data {
 class SkipList {
  public:
   // Stops when more than `limit` (0.01 is 1 %) of the samples seen are skipped; the first thousand samples,
-  // or all of them if there are fewer, count as seen from the beginning, so that one bad picture at the start
-  // ends nothing.
+  // or all of them if there are fewer, count as seen from the beginning, and one may always be skipped, so
+  // that one bad picture at the start or in a small set ends nothing. With a limit of 0 none may.
   SkipList(double limit, uint64_t samples);
 
   void Seen(uint64_t more = 1);
