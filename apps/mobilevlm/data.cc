@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 
 #include "data_command.h"
 #include "data_commands.h"
@@ -53,6 +54,30 @@ std::string NamesOf(const data::Dataset& dataset) {
     names += file.path();
   }
   return names;
+}
+
+Status CheckOutputs(const std::vector<std::string>& paths, const std::vector<const data::Dataset*>& read) {
+  namespace fs = std::filesystem;
+  const auto same = [](const std::string& a, const std::string& b) {
+    std::error_code ignored;
+    return fs::weakly_canonical(fs::absolute(a), ignored) == fs::weakly_canonical(fs::absolute(b), ignored);
+  };
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (paths[i].empty()) continue;
+    for (const data::Dataset* dataset : read) {
+      for (const data::AnnotationFile& file : dataset->files()) {
+        if (same(file.path(), paths[i])) {
+          return Fail("{}: wanted a new file, found one of those that are read", paths[i]);
+        }
+      }
+    }
+    for (size_t k = 0; k < i; ++k) {
+      if (!paths[k].empty() && same(paths[k], paths[i])) {
+        return Fail("{}: wanted a file for each output, found this name twice", paths[i]);
+      }
+    }
+  }
+  return {};
 }
 
 Result<std::optional<AtomicFile>> CreateIfNamed(const std::string& path) {

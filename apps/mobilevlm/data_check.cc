@@ -94,6 +94,7 @@ Status RunCheck(const CheckFlags& flags) {
   }
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_TRY(CheckOutputs({flags.list}, {&dataset}));
   MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
   DataWork work(flags.data);
   quality::CheckOptions options;

@@ -41,6 +41,8 @@ Result<data::Dataset> OpenDataset(const std::vector<std::string>& files, const s
 // "a.json, b.json".
 std::string NamesOf(const data::Dataset& dataset);
 
+// What flags name for writing (empty: nothing) must be neither a file that is read nor two times the same.
+Status CheckOutputs(const std::vector<std::string>& paths, const std::vector<const data::Dataset*>& read);
 // A file that a flag names; nothing where it names none. Opened before the work, so that a name that cannot
 // be written ends the command at once.
 Result<std::optional<AtomicFile>> CreateIfNamed(const std::string& path);

@@ -78,6 +78,7 @@ Status WriteKept(const DuplicateReport& report, quality::AnnotationWriter& write
 Status RunDedup(const DedupFlags& flags) {
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_TRY(CheckOutputs({flags.out, flags.list, flags.html}, {&dataset}));
   MVLM_ASSIGN(auto out, CreateIfNamed(flags.out, dataset));
   MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
   MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));

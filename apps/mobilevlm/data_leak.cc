@@ -86,6 +86,7 @@ Status RunLeak(const LeakFlags& flags) {
   MVLM_ASSIGN(const data::Dataset training, OpenDataset(data.files, data.images, data.threads));
   MVLM_ASSIGN(const data::Dataset evaluation,
               OpenDataset(flags.evaluation, flags.evaluation_images, data.threads));
+  MVLM_TRY(CheckOutputs({flags.out, flags.list, flags.html}, {&training, &evaluation}));
   MVLM_ASSIGN(auto out, CreateIfNamed(flags.out, training));
   MVLM_ASSIGN(std::optional<AtomicFile> list, CreateIfNamed(flags.list));
   MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));

@@ -82,6 +82,7 @@ Json ReportJson(const Statistics& s) {
 Status RunStats(const StatsFlags& flags) {
   MVLM_ASSIGN(const data::Dataset dataset,
               OpenDataset(flags.data.files, flags.data.images, flags.data.threads));
+  MVLM_TRY(CheckOutputs({flags.html}, {&dataset}));
   MVLM_ASSIGN(std::optional<AtomicFile> html, CreateIfNamed(flags.html));
   DataWork work(flags.data);
   quality::StatisticsOptions options;

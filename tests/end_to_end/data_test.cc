@@ -122,6 +122,9 @@ TEST_F(DataTest, NamesThatCannotBeWrittenEndTheCommandBeforeTheWork) {
       {{"leak", annotations_, "--eval", annotations_, "--list", no}, "nodir/x"},
       {{"leak", annotations_, "--eval", annotations_, "--html", no}, "nodir/x"},
       {{"check", annotations_, "--list", no}, "nodir/x"},
+      {{"check", annotations_, "--list", annotations_}, "wanted a new file"},
+      {{"stats", annotations_, "--html", annotations_}, "wanted a new file"},
+      {{"dedup", annotations_, "-o", Path("x"), "--list", Path("./x")}, "found this name twice"},
       {{"stats", annotations_, "--html", no}, "nodir/x"},
   };
   for (const auto& c : cases) {
