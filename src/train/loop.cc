@@ -243,14 +243,13 @@ class Loop {
     nlohmann::json line;
     if (logging) line = interval.Take(stage_, options_, done, factor, peak_gflops_);
     const Clock::time_point begin = Clock::now();
-    if (logging) Tell(done, line);  // before a validation that takes minutes
+    if (logging) Tell(done, line);
     const bool saving = last || stopping || by_clock || by_steps;
     if (saving) MVLM_TRY(SaveNow(done, last || stopping));
     if (validating) {
       stopping = Validate(done, line);
       if (stopping && !saving) MVLM_TRY(SaveNow(done, true));
     }
-    if (logging && log_) log_->Add(line);
     reported_ = reported_ || logging;
     if (reported_ && (saving || validating)) WriteRunReport();
     interval.LeaveOut(begin);
@@ -260,11 +259,14 @@ class Loop {
     return stopping && !last;
   }
 
-  void Tell(int64_t done, nlohmann::json& line) const {
+  // Before the checkpoint, so that a kill behind it loses no line, and before a validation that takes hours.
+  void Tell(int64_t done, nlohmann::json& line) {
     line["seconds"] = SecondsSince(start_);
     const double rest = SecondsSince(start_) / static_cast<double>(done - first_) *
                         static_cast<double>(recipe_.schedule.steps - done);
-    if (log_) fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+    if (!log_) return;
+    fmt::print(stderr, "{}\n", ProgressLine(recipe_.stage, line, recipe_.schedule.steps, rest));
+    log_->Add(line);
   }
 
   Status SaveNow(int64_t done, bool ending) {
@@ -284,6 +286,7 @@ class Loop {
     if (!validation.is_null()) {
       if (log_) fmt::print(stderr, "{} validation {}\n", recipe_.stage, validation.dump());
       line["validation"] = std::move(validation);
+      if (log_) log_->AddValidation(line);
     }
     std::vector<SamplePrediction> samples;
     if (log_ && stage_.predict) samples = stage_.predict();

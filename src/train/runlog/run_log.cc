@@ -31,6 +31,12 @@ void AddScalars(const Json& object, const std::string& prefix,
   }
 }
 
+Status WriteLog(const std::string& path, const std::vector<Json>& lines) {
+  std::string text;
+  for (const Json& line : lines) text += line.dump() + '\n';
+  return WriteFileAtomically(path, text);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, double>> Scalars(const Json& line) {
@@ -43,12 +49,9 @@ Result<RunLog> RunLog::Open(const std::string& directory, int64_t first_step) {
   MVLM_TRY(MakeDirectories(directory));
   const std::string path = directory + "/log.jsonl";
   if (std::filesystem::exists(path)) {
-    MVLM_ASSIGN(const std::vector<Json> lines, ReadLog(path));
-    std::string kept;
-    for (const Json& line : lines) {
-      if (line["step"].get<int64_t>() <= first_step) kept += fmt::format("{}\n", line.dump());
-    }
-    MVLM_TRY(WriteFileAtomically(path, kept));
+    MVLM_ASSIGN(std::vector<Json> lines, ReadLog(path));
+    std::erase_if(lines, [&](const Json& line) { return line["step"].get<int64_t>() > first_step; });
+    MVLM_TRY(WriteLog(path, lines));
   }
   MVLM_ASSIGN(EventFile events, EventFile::Create(directory, first_step, Now()));
   return RunLog(path, std::move(events));
@@ -64,9 +67,27 @@ void RunLog::Add(Json line) {
   // Half a line would spoil the next one.
   if (!file) std::filesystem::resize_file(path_, is_new ? 0 : size, ignored);
   const Status events = events_.Write(line["step"].get<int64_t>(), line["time"].get<double>(), Scalars(line));
-  if ((file && events) || complained_) return;
+  if (!file) Complain(fmt::format("{}: cannot write", path_));
+  if (!events) Complain(events.error().message);
+}
+
+void RunLog::AddValidation(Json line) {
+  line["time"] = Now();
+  const auto step = line["step"].get<int64_t>();
+  const Status events =
+      events_.Write(step, line["time"].get<double>(), Scalars({{"validation", line["validation"]}}));
+  if (!events) Complain(events.error().message);
+  auto lines = ReadLog(path_);
+  if (!lines) return Complain(lines.error().message);
+  if (!lines->empty() && lines->back()["step"] == step) lines->pop_back();
+  lines->push_back(std::move(line));
+  const Status written = WriteLog(path_, *lines);
+  if (!written) Complain(written.error().message);
+}
+
+void RunLog::Complain(const std::string& message) {
+  if (!complained_) fmt::print(stderr, "{}\n", message);
   complained_ = true;
-  fmt::print(stderr, "{}\n", events ? fmt::format("{}: cannot write", path_) : events.error().message);
 }
 
 Result<std::vector<Json>> ReadLog(const std::string& path) {

@@ -30,8 +30,12 @@ class RunLog {
   // `line` needs "step"; "time" is added. A disk that is full loses log lines, not the training: the first
   // failure is printed.
   void Add(nlohmann::json line);
+  // The line that was added last once more, now with "validation".
+  void AddValidation(nlohmann::json line);
 
  private:
+  void Complain(const std::string& message);
+
   RunLog(std::string path, EventFile events) : path_(std::move(path)), events_(std::move(events)) {}
 
   std::string path_;

@@ -120,6 +120,21 @@ TEST_F(RunLogTest, ContinuingDropsWhatWillBeWrittenAgain) {
   EXPECT_EQ((*lines)[3]["loss"].get<double>(), 9.0);
 }
 
+TEST_F(RunLogTest, AValidationJoinsItsLine) {
+  auto log = RunLog::Open(directory_, 0);
+  ASSERT_TRUE(log.has_value()) << log.error().message;
+  log->Add({{"step", 1}, {"loss", 1.0}});
+  log->Add({{"step", 2}, {"loss", 2.0}});
+  log->AddValidation({{"step", 2}, {"loss", 2.0}, {"validation", {{"name", 0.5}}}});
+  log->Add({{"step", 3}, {"loss", 3.0}});
+  const auto lines = ReadLog(directory_ + "/log.jsonl");
+  ASSERT_TRUE(lines.has_value()) << lines.error().message;
+  ASSERT_EQ(lines->size(), 3u);
+  EXPECT_EQ((*lines)[0]["step"], 1);
+  EXPECT_EQ((*lines)[1]["validation"]["name"], 0.5);
+  EXPECT_FALSE((*lines)[2].contains("validation"));
+}
+
 // A disk that is full takes a part of a line.
 TEST_F(RunLogTest, ALineThatDoesNotFitSpoilsNoOther) {
   auto log = RunLog::Open(directory_, 0);
