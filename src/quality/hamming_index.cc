@@ -1,45 +1,49 @@
 #include "quality/hamming_index.h"
 
+#include <algorithm>
 #include <bit>
-#include <utility>
 
 #include "base/check.h"
 
 namespace mobilevlm::quality {
 namespace {
-constexpr uint32_t kEnd = 0xFFFFFFFFu;
-constexpr size_t kValues = 65536;  // of a band
-
-uint16_t Band(uint64_t hash, size_t band) { return static_cast<uint16_t>(hash >> (16 * band)); }
+constexpr int kBits = 64;
+constexpr int kWidest = 16;  // bits of a band that tell values apart
 }  // namespace
 
-HammingIndex::HammingIndex(int distance) : distance_(distance), first_(kBands * kValues, kEnd) {
+HammingIndex::HammingIndex(int distance) : distance_(distance) {
   MVLM_CHECK(distance >= 0 && distance <= 11, "distance {}", distance);
-  for (uint32_t flip = 0; flip < kValues; ++flip) {
-    if (std::popcount(flip) <= distance / static_cast<int>(kBands))
-      flips_.push_back(static_cast<uint16_t>(flip));
+  const int bands = distance + 1;
+  size_t buckets = 0;
+  for (int band = 0; band <= bands; ++band) begins_.push_back(kBits * band / bands);
+  for (int band = 0; band < bands; ++band) {
+    offsets_.push_back(buckets);
+    buckets += size_t{1} << std::min(
+                   begins_[static_cast<size_t>(band) + 1] - begins_[static_cast<size_t>(band)], kWidest);
   }
+  buckets_.resize(buckets);
+}
+
+size_t HammingIndex::PlaceOf(uint64_t hash, size_t band) const {
+  const int width = std::min(begins_[band + 1] - begins_[band], kWidest);
+  return offsets_[band] + (hash >> begins_[band] & ((uint64_t{1} << width) - 1));
 }
 
 void HammingIndex::Add(uint64_t hash) {
-  const auto number = static_cast<uint32_t>(entries_.size());
-  Entry entry{.hash = hash};
-  for (size_t band = 0; band < kBands; ++band) {
-    entry.next[band] = std::exchange(first_[band * kValues + Band(hash, band)], number);
+  for (size_t band = 0; band < offsets_.size(); ++band) {
+    Bucket& bucket = buckets_[PlaceOf(hash, band)];
+    bucket.hashes.push_back(hash);
+    bucket.numbers.push_back(static_cast<uint32_t>(size_));
   }
-  entries_.push_back(entry);
+  ++size_;
 }
 
 void HammingIndex::ForEachNear(uint64_t hash, const std::function<void(uint32_t)>& found) const {
-  for (size_t band = 0; band < kBands; ++band) {
-    for (const uint16_t flip : flips_) {
-      const size_t value = Band(hash, band) ^ flip;
-      uint32_t i = first_[band * kValues + value];
-      for (int looked_at = 0; i != kEnd && looked_at < kMostLookedAt; ++looked_at) {
-        const Entry& entry = entries_[i];
-        if (std::popcount(hash ^ entry.hash) <= distance_) found(i);
-        i = entry.next[band];
-      }
+  for (size_t band = 0; band < offsets_.size(); ++band) {
+    const Bucket& bucket = buckets_[PlaceOf(hash, band)];
+    const size_t count = bucket.hashes.size();
+    for (size_t i = count - std::min(count, kMostLookedAt); i < count; ++i) {
+      if (std::popcount(hash ^ bucket.hashes[i]) <= distance_) found(bucket.numbers[i]);
     }
   }
 }

@@ -1,14 +1,14 @@
 // Finds 64-bit hashes that differ in few bits, among millions, without comparing all pairs: multi-index
-// hashing (Norouzi, Punjani, Fleet, CVPR 2012). The hash is cut into 4 bands of 16 bits; if at most d bits
-// differ, at least one band differs in at most d / 4 of them.
+// hashing (Norouzi, Punjani, Fleet, CVPR 2012). The hash is cut into one band more than bits may differ, so
+// that at least one band is the same. The hashes of a band's value stand one after the other: a search reads
+// memory in a row.
 //
 // Where very many hashes share a band (pictures of one layout, texts of few words), a search looks at the
-// newest 128 of them only: time stays in proportion, and what is missed there is one of many alike.
+// newest 4,096 of them only: time stays in proportion, and what is missed there is one of many alike.
 //
-// 24 bytes a hash. Thread contract: concurrent searches are fine while nobody adds.
+// 12 bytes a hash and band. Thread contract: concurrent searches are fine while nobody adds.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,22 +25,23 @@ class HammingIndex {
   // Calls found(number) for every hash within the distance, in no order, some of them several times.
   void ForEachNear(uint64_t hash, const std::function<void(uint32_t)>& found) const;
 
-  size_t size() const { return entries_.size(); }
+  size_t size() const { return size_; }
 
  private:
-  static constexpr size_t kBands = 4;
-  static constexpr int kMostLookedAt = 128;  // of one band's value
+  static constexpr size_t kMostLookedAt = 4096;  // of one band's value
 
-  // The hash beside its links: a step of a search is one miss of the cache.
-  struct Entry {
-    uint64_t hash = 0;
-    std::array<uint32_t, kBands> next = {};  // with the same band, newest first
+  // The hashes with one value of a band, oldest first.
+  struct Bucket {
+    std::vector<uint64_t> hashes;
+    std::vector<uint32_t> numbers;
   };
+  size_t PlaceOf(uint64_t hash, size_t band) const;  // in buckets_
 
   int distance_;
-  std::vector<uint16_t> flips_;  // changes of a band that a search tries
-  std::vector<Entry> entries_;
-  std::vector<uint32_t> first_;  // [4, 65536]
+  size_t size_ = 0;
+  std::vector<int> begins_;      // [bands + 1] first bit of each band
+  std::vector<size_t> offsets_;  // [bands] its first bucket
+  std::vector<Bucket> buckets_;
 };
 
 }  // namespace mobilevlm::quality
