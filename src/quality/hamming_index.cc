@@ -7,31 +7,24 @@
 
 namespace mobilevlm::quality {
 namespace {
-constexpr int kBits = 64;
-constexpr int kWidest = 16;  // bits of a band that tell values apart
+constexpr int kWidth = 13;  // bits of a band; the last has 12
+constexpr size_t kValues = size_t{1} << kWidth;
+
+uint32_t Band(uint64_t hash, size_t band) {
+  return static_cast<uint32_t>(hash >> (kWidth * band)) & static_cast<uint32_t>(kValues - 1);
+}
 }  // namespace
 
-HammingIndex::HammingIndex(int distance) : distance_(distance) {
+HammingIndex::HammingIndex(int distance) : distance_(distance), buckets_(kBands * kValues) {
   MVLM_CHECK(distance >= 0 && distance <= 11, "distance {}", distance);
-  const int bands = distance + 1;
-  size_t buckets = 0;
-  for (int band = 0; band <= bands; ++band) begins_.push_back(kBits * band / bands);
-  for (int band = 0; band < bands; ++band) {
-    offsets_.push_back(buckets);
-    buckets += size_t{1} << std::min(
-                   begins_[static_cast<size_t>(band) + 1] - begins_[static_cast<size_t>(band)], kWidest);
+  for (uint32_t flip = 0; flip < kValues; ++flip) {
+    if (std::popcount(flip) <= distance / static_cast<int>(kBands)) flips_.push_back(flip);
   }
-  buckets_.resize(buckets);
-}
-
-size_t HammingIndex::PlaceOf(uint64_t hash, size_t band) const {
-  const int width = std::min(begins_[band + 1] - begins_[band], kWidest);
-  return offsets_[band] + (hash >> begins_[band] & ((uint64_t{1} << width) - 1));
 }
 
 void HammingIndex::Add(uint64_t hash) {
-  for (size_t band = 0; band < offsets_.size(); ++band) {
-    Bucket& bucket = buckets_[PlaceOf(hash, band)];
+  for (size_t band = 0; band < kBands; ++band) {
+    Bucket& bucket = buckets_[band * kValues + Band(hash, band)];
     bucket.hashes.push_back(hash);
     bucket.numbers.push_back(static_cast<uint32_t>(size_));
   }
@@ -39,11 +32,13 @@ void HammingIndex::Add(uint64_t hash) {
 }
 
 void HammingIndex::ForEachNear(uint64_t hash, const std::function<void(uint32_t)>& found) const {
-  for (size_t band = 0; band < offsets_.size(); ++band) {
-    const Bucket& bucket = buckets_[PlaceOf(hash, band)];
-    const size_t count = bucket.hashes.size();
-    for (size_t i = count - std::min(count, kMostLookedAt); i < count; ++i) {
-      if (std::popcount(hash ^ bucket.hashes[i]) <= distance_) found(bucket.numbers[i]);
+  for (size_t band = 0; band < kBands; ++band) {
+    for (const uint32_t flip : flips_) {
+      const Bucket& bucket = buckets_[band * kValues + (Band(hash, band) ^ flip)];
+      const size_t count = bucket.hashes.size();
+      for (size_t i = count - std::min(count, kMostLookedAt); i < count; ++i) {
+        if (std::popcount(hash ^ bucket.hashes[i]) <= distance_) found(bucket.numbers[i]);
+      }
     }
   }
 }
