@@ -33,7 +33,7 @@ const char* Version();  // "0.1.0"
 
 enum class KvType { kF32, kF16, kQ8_0 };
 const char* KvTypeName(KvType type);        // "f32", "f16", "q8_0", as --kv takes them
-enum class PromptTemplate { kV1, kPlain };  // v1: all released models; plain: `<image>` + text, stage 1
+enum class PromptTemplate { kV1, kPlain };  // v1: all released models; plain: the picture alone, stage 1
 enum class ImageFit {
   kPad,   // pad to a square, then resize: how all released models see pictures
   kCrop,  // resize the shorter side, then cut the centre out
@@ -82,7 +82,7 @@ struct Picture {
 
   ImageFit fit = ImageFit::kPad;
   bool apply_exif = true;            // turn the picture as its EXIF orientation says; the reference does not
-  int64_t max_pixels = 178'956'970;  // a larger picture is an Error before it is decoded; as Pillow has it
+  int64_t max_pixels = 178'956'970;  // a larger picture is an Error, before it is decoded; as Pillow has it
 
   enum class Source { kFile, kBytes, kRgb };
   Source source = Source::kFile;
@@ -179,9 +179,10 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Adds a turn and generates its answer. `pictures` belong to this turn; they take the places of the marks
-  // "<image>" in `prompt`, those left over go in front. More marks than pictures, a prompt longer than the
-  // context or a picture that cannot be read is an Error before anything is computed.
+  // Generates an answer, and adds a turn unless it is empty. `pictures` belong to this turn; they take the
+  // places of the marks "<image>" in `prompt`, those left over go in front. More marks than pictures, a
+  // prompt longer than the context or a picture that cannot be read is an Error before anything is computed.
+  // The plain template knows only captions: it takes no notice of `prompt`, and a second turn is an Error.
   // `on_text` gets the answer piece by piece on the calling thread, never half a UTF-8 character; the pieces
   // together are Answer::text.
   Result<Answer> Ask(const std::vector<Picture>& pictures, std::string_view prompt,

@@ -6,7 +6,7 @@
  *   load.mmproj = "mmproj.gguf";
  *   mobilevlm_model* model = mobilevlm_model_load(&load, &error);
  *   mobilevlm_session* session = mobilevlm_session_new(model, NULL, &error);
- *   mobilevlm_picture* dog = mobilevlm_picture_from_file("dog.jpg", &error);
+ *   const mobilevlm_picture* dog = mobilevlm_picture_from_file("dog.jpg", &error);
  *   mobilevlm_answer* answer = mobilevlm_session_ask(session, &dog, 1, "What is this?", NULL, &error);
  *   if (answer == NULL) { fprintf(stderr, "%s\n", error); mobilevlm_free(error); }
  *   else puts(mobilevlm_answer_text(answer));
@@ -136,7 +136,7 @@ typedef struct mobilevlm_answer mobilevlm_answer;
 
 typedef enum {
   MOBILEVLM_TEMPLATE_V1 = 0,    /* all released models */
-  MOBILEVLM_TEMPLATE_PLAIN = 1, /* the picture and the text, nothing else: stage 1 */
+  MOBILEVLM_TEMPLATE_PLAIN = 1, /* the picture alone, whatever the prompt: stage 1 */
 } mobilevlm_template;
 
 typedef struct {
@@ -186,9 +186,9 @@ typedef struct {
 #define MOBILEVLM_ASK_OPTIONS_INIT \
   { sizeof(mobilevlm_ask_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* Adds a turn and generates its answer; blocks. The pictures take the places of the marks "<image>" in
- * `prompt`, those left over go in front; `pictures` may be NULL if the count is 0, `options` may be NULL.
- * After an error the session is as before. */
+/* Generates an answer, and adds a turn unless it is empty; blocks. The pictures take the places of the marks
+ * "<image>" in `prompt`, those left over go in front; `pictures` may be NULL if the count is 0, `options` may
+ * be NULL. After an error the session is as before. */
 mobilevlm_answer* mobilevlm_session_ask(mobilevlm_session* session, const mobilevlm_picture* const* pictures,
                                         size_t picture_count, const char* prompt,
                                         const mobilevlm_ask_options* options, char** error);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "base/atomic_file.h"
 #include "base/checked_math.h"
 #include "base/content_hash.h"
+#include "base/fair_mutex.h"
 #include "base/mapped_file.h"
 #include "base/random.h"
 #include "base/read_file.h"
@@ -81,6 +83,26 @@ TEST(ThreadPool, ScratchGrowsAndIsAligned) {
   std::byte* large = pool.Scratch(1 << 20);
   std::memset(large, 1, 1 << 20);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(large) % 64, 0u);
+}
+
+TEST(FairMutex, WhoUnlocksComesAfterWhoWaits) {
+  for (int round = 0; round < 3; ++round) {
+    FairMutex mutex;
+    std::vector<char> order;
+    mutex.lock();
+    std::thread other([&] {
+      const std::lock_guard lock(mutex);
+      order.push_back('b');
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // it waits by now
+    order.push_back('a');
+    mutex.unlock();
+    mutex.lock();
+    order.push_back('a');
+    mutex.unlock();
+    other.join();
+    EXPECT_EQ(std::string(order.begin(), order.end()), "aba");
+  }
 }
 
 TEST(AtomicFile, TargetAppearsOnlyOnCommit) {

@@ -104,12 +104,13 @@ bool AnswerWriter::Push(int id) {
   if (id == tokenizer_.eos()) return false;
   answer_.ids.push_back(id);
   Show(stop_.Push(decoder_.Push(id)));
-  if (constraint_) {
-    constraint_->Accept(id);
-    if (constraint_->finished()) return false;
+  if (constraint_) constraint_->Accept(id);
+  // What is cut off by a stop string is not whole, even if the text ended with it.
+  if (stop_.matched()) {
+    answer_.stop = StopReason::kStopString;
+    return false;
   }
-  answer_.stop = StopReason::kStopString;
-  if (stop_.matched()) return false;
+  if (constraint_ && constraint_->finished()) return false;
   answer_.stop = constraint_ && constraint_->complete() ? StopReason::kEos : StopReason::kMaxTokens;
   return missing() > 0;
 }
@@ -136,8 +137,7 @@ void AnswerWriter::Record(std::span<const float> logits, int id) {
 
 void AnswerWriter::Finish() {
   Show(stop_.Push(decoder_.Finish()));
-  if (stop_.matched() && answer_.stop == StopReason::kEos && !constraint_)
-    answer_.stop = StopReason::kStopString;
+  if (stop_.matched() && answer_.stop == StopReason::kEos) answer_.stop = StopReason::kStopString;
   Show(stop_.Flush());
 }
 

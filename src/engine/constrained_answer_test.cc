@@ -57,6 +57,18 @@ TEST(JsonSchema, AnswersFollowItGreedyAndSampled) {
   }
 }
 
+// A stop string cuts its own bytes off: such a text is not whole, even if the schema's ended there.
+TEST(JsonSchema, WhatAStopStringCutsIsNotWhole) {
+  GenerateOptions options{.max_tokens = 50};
+  options.json_schema = R"({"type": "object", "additionalProperties": false})";
+  const Model model = Nano();
+  EXPECT_EQ(MustAnswer(model, options).stop, StopReason::kEos);
+  options.stop = {"}"};
+  const Answer cut = MustAnswer(model, options);
+  EXPECT_EQ(cut.text, "{");
+  EXPECT_EQ(cut.stop, StopReason::kStopString);
+}
+
 // Strings without a bound: the budget brings them to their end.
 TEST(JsonSchema, TheTextIsWholeWheneverTheBudgetAllows) {
   const Model model = Nano();

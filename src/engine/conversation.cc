@@ -7,6 +7,7 @@
 #include "engine/layout.h"
 
 namespace mobilevlm::engine {
+
 Result<std::unique_ptr<Conversation>> Conversation::Create(std::shared_ptr<Runtime> runtime,
                                                            const SessionOptions& options) {
   MVLM_ASSIGN(DecoderState state, DecoderState::Create(*runtime));
@@ -28,16 +29,14 @@ Result<Answer> Conversation::Ask(const std::vector<Picture>& pictures, std::stri
   MVLM_ASSIGN(std::vector<PictureCache::Loaded> loaded, LoadPictures(pictures));
   Answer answer;
   std::vector<PictureCache::Pointer> all = pictures_;
-  for (PictureCache::Loaded& picture : loaded) {
-    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), answer.stats));
-  }
+  const bool encoded = Encode(loaded, options.cancel, all, answer.stats);
   answer.stats.image_ms = pictures.empty() ? 0 : watch.Milliseconds();
 
   const Mat<float> logits =
       logits_.ReserveMat(LogitRows(options), static_cast<size_t>(runtime_->model().llm.vocab));
   std::vector<PictureRows> rows;
   for (const PictureCache::Pointer& picture : all) rows.push_back({picture->tokens, picture->pixels});
-  if (ReadPrompt(LayOut(assembled, rows), options.cancel, logits.Rows(0, 1), answer.stats)) {
+  if (encoded && ReadPrompt(LayOut(assembled, rows), options.cancel, logits.Rows(0, 1), answer.stats)) {
     const auto on_piece = [&](std::string_view text, std::span<const Token>) {
       if (on_text && !text.empty()) on_text(text);
     };
@@ -69,6 +68,16 @@ Result<std::vector<PictureCache::Loaded>> Conversation::LoadPictures(
     loaded.push_back(std::move(one));
   }
   return loaded;
+}
+
+// Appends the pictures to `all`. False if cancelled before the last one.
+bool Conversation::Encode(std::vector<PictureCache::Loaded>& pictures, const std::atomic<bool>* cancel,
+                          std::vector<PictureCache::Pointer>& all, Stats& stats) {
+  for (PictureCache::Loaded& picture : pictures) {
+    if (IsSet(cancel)) return false;
+    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), stats));
+  }
+  return true;
 }
 
 // Brings the state to exactly `prompt` and `logits` [1, vocab] to its last position. False if cancelled; the

@@ -50,6 +50,8 @@ class Conversation {
 
   Result<Prompt> Assemble(size_t new_pictures, std::string_view prompt) const;
   Result<std::vector<PictureCache::Loaded>> LoadPictures(const std::vector<Picture>& pictures) const;
+  bool Encode(std::vector<PictureCache::Loaded>& pictures, const std::atomic<bool>* cancel,
+              std::vector<PictureCache::Pointer>& all, Stats& stats);
   bool ReadPrompt(std::span<const PromptPosition> prompt, const std::atomic<bool>* cancel, Mat<float> logits,
                   Stats& stats);
 

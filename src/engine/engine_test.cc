@@ -230,6 +230,9 @@ TEST(Session, AFailedAskChangesNothing) {
   EXPECT_FALSE(session.Ask({}, "x", {.temperature = -1.0f}));
   EXPECT_FALSE(session.Ask({Picture::FromRgb(4, 4, std::vector<uint8_t>(47))}, "Short?"));
   EXPECT_FALSE(session.Ask({Picture::FromRgb(0, 0, {})}, "Nothing?"));
+  Picture large = Pattern(2);
+  large.max_pixels = 336 * 336 - 1;
+  EXPECT_FALSE(session.Ask({large}, "Large?"));
   EXPECT_FALSE(session.Ask({Picture::FromRgb(-1, -1, {1, 2, 3})}, "Negative?"));
   EXPECT_EQ(MustAsk(session, {}, "And that?").ids, MustAsk(twin, {}, "And that?").ids);
 }
@@ -253,6 +256,7 @@ TEST(Session, CancelEndsAtTheNextStep) {
   ASSERT_TRUE(nothing);
   EXPECT_EQ(nothing->stop, StopReason::kCancelled);
   EXPECT_TRUE(nothing->ids.empty());
+  EXPECT_EQ(nothing->stats.images, 0) << "a picture is a step too";
 
   cancel = false;
   const auto some = session.Ask({Pattern(1)}, "What?", {.max_tokens = 500, .cancel = &cancel},

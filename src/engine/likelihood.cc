@@ -17,11 +17,12 @@ float LogProbability(std::span<const float> logits, int id) {
   return static_cast<float>(double{logits[static_cast<size_t>(id)]} - max - std::log(sum));
 }
 
-// The supervised ids of the last segment, less the </s> behind them: what the template makes of the answer.
+// The supervised ids at the end, less the </s> behind them: what the template makes of the last answer.
 std::vector<int> AnswerIds(const Prompt& prompt, int eos) {
   const PromptSegment& last = prompt.segments.back();
-  const auto begin = std::find(last.supervised.begin(), last.supervised.end(), 1) - last.supervised.begin();
-  std::vector<int> ids(last.ids.begin() + begin, last.ids.end());
+  size_t begin = last.ids.size();
+  while (begin > 0 && last.supervised[begin - 1] != 0) --begin;
+  std::vector<int> ids(last.ids.begin() + static_cast<std::ptrdiff_t>(begin), last.ids.end());
   if (!ids.empty() && ids.back() == eos) ids.pop_back();
   return ids;
 }
@@ -50,9 +51,7 @@ Result<std::vector<AnswerLikelihood>> Conversation::Likelihoods(
   Stopwatch watch;
   MVLM_ASSIGN(std::vector<PictureCache::Loaded> loaded, LoadPictures(pictures));
   std::vector<PictureCache::Pointer> all = pictures_;  // keeps the rows alive
-  for (PictureCache::Loaded& picture : loaded) {
-    all.push_back(recent_.Encode(runtime_->pipeline(), std::move(picture), total));
-  }
+  if (!Encode(loaded, cancel, all, total)) return Fail("likelihoods: cancelled");
   if (!pictures.empty()) total.image_ms += watch.Milliseconds();
   watch = {};
   std::vector<PictureRows> rows;

@@ -1,9 +1,11 @@
 // Likelihoods of given answers, against the logits of a trace of the same ids.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "engine/layout.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
 #include "engine/trace.h"
@@ -85,9 +87,43 @@ TEST_F(Likelihoods, DoNotDependOnTheirCompany) {
   const auto again = session_->Ask({TestPicture()}, kQuestion, {.max_tokens = 4});
   ASSERT_TRUE(again);
   EXPECT_EQ(again->ids, answer->ids);
-  const auto first = session_->Likelihoods({}, kQuestion, {"a red circle"}, /*first_id_only=*/true);
+}
+
+// The ids of earlier answers are not the answer's, and what it follows is the whole conversation.
+TEST_F(Likelihoods, ReachOverEarlierTurns) {
+  const auto turn = session_->Ask({TestPicture()}, kQuestion, {.max_tokens = 4});
+  ASSERT_TRUE(turn);
+  const auto later = session_->Likelihoods({}, "And now?", {"a red circle"});
+  ASSERT_TRUE(later) << later.error().message;
+
+  auto runtime = engine::Runtime::Load(Nano());
+  ASSERT_TRUE(runtime);
+  const engine::LoadedModel& model = (*runtime)->model();
+  const auto prompt = engine::AssembleFitting(model, PromptTemplate::kV1, "",
+                                              {{kQuestion, turn->text, 1}, {"And now?", "a red circle", 0}});
+  ASSERT_TRUE(prompt);
+  ASSERT_EQ(prompt->segments.size(), 3u);
+  engine::TraceInput input;
+  input.picture = *engine::LoadPicture(TestPicture());
+  input.ids_before = prompt->segments[0].ids;
+  input.ids_after = prompt->segments[2].ids;
+  input.ids_after.pop_back();  // </s>
+  const std::vector<int>& ids = (*later)[0].ids;
+  const auto fresh = session_->Likelihoods({TestPicture()}, kQuestion, {"a red circle"});
+  ASSERT_TRUE(fresh);
+  EXPECT_EQ(ids, (*fresh)[0].ids);
+  ASSERT_TRUE(std::equal(ids.rbegin(), ids.rend(), input.ids_after.rbegin()));
+  const auto trace = engine::Trace(**runtime, input);
+  ASSERT_TRUE(trace) << trace.error().message;
+  const size_t vocab = static_cast<size_t>(model.llm.vocab), rows = trace->prompt_logits.size() / vocab;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const float* row = &trace->prompt_logits[(rows - ids.size() + i - 1) * vocab];
+    EXPECT_NEAR((*later)[0].log_probs[i], LogSoftmax(row, vocab, ids[i]), 1e-4) << i;
+  }
+  const auto first = session_->Likelihoods({}, "And now?", {"a red circle"}, /*first_id_only=*/true);
   ASSERT_TRUE(first) << first.error().message;
-  EXPECT_EQ((*first)[0].ids.size(), 1u);
+  EXPECT_EQ((*first)[0].ids, std::vector<int>{ids[0]});
+  EXPECT_EQ((*first)[0].log_probs, std::vector<float>{(*later)[0].log_probs[0]});
 }
 
 TEST_F(Likelihoods, StatsAddUp) {

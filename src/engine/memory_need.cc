@@ -1,5 +1,7 @@
 #include "engine/memory_need.h"
 
+#include <algorithm>
+
 #include "engine/draft_policy.h"
 #include "engine/model.h"
 #include "ops/float_panels.h"
@@ -17,7 +19,10 @@ uint64_t WeightBytes(const GgufFile& file, bool pack_floats) {
   uint64_t bytes = file.file_bytes();
   for (const GgufTensor& tensor : file.tensors()) {
     if (tensor.shape.size() < 2) continue;
-    const uint64_t out = tensor.shape.front(), in = tensor.elements() / out;
+    // Extents of 1 in front of a matrix do not count (SameShape).
+    const auto out_at =
+        std::find_if(tensor.shape.begin(), tensor.shape.end() - 2, [](uint64_t n) { return n != 1; });
+    const uint64_t out = *out_at, in = tensor.elements() / out;
     if (const std::optional<PackedFormat> format = FindPackedFormat(tensor.type)) {
       bytes += PackedPanels(out) * PanelBytes(*format, in) - tensor.data.size();
     } else if (pack_floats) {

@@ -1,5 +1,6 @@
 #include "engine/picture.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -46,6 +47,10 @@ Result<Image> ImageOfRgb(const Picture& picture) {
   if (width * height == 0 || picture.rgb.size() % 3 != 0 || picture.rgb.size() / 3 != width * height) {
     return Fail("{}: wanted {} x {} pixels of 3 bytes, found {} bytes", picture.name, picture.width,
                 picture.height, picture.rgb.size());
+  }
+  if (width * height > static_cast<uint64_t>(std::max<int64_t>(picture.max_pixels, 0))) {
+    return Fail("{}: wanted at most {} pixels, found {} x {}", picture.name, picture.max_pixels,
+                picture.width, picture.height);
   }
   Image image;
   image.width = picture.width;

@@ -10,9 +10,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 
+#include "base/fair_mutex.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "engine/model.h"
@@ -90,7 +90,7 @@ class Pipeline {
   ThreadPool pool_;
   LinearScratch linear_scratch_;  // guarded by mutex_, as what ctx_ is used for
 
-  std::mutex mutex_;  // guards what follows, and the pool
+  FairMutex mutex_;  // guards what follows, and the pool
   OpsContext ctx_;
   VisionScratch vision_scratch_;
   ProjectorScratch projector_scratch_;

@@ -4,9 +4,9 @@
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "base/atomic_file.h"
+#include "base/directories.h"
 #include "base/units.h"
 #include "engine/memory.h"
 #include "prompt/assemble.h"
@@ -111,9 +111,7 @@ Result<TraceOutput> Trace(Runtime& runtime, const TraceInput& input) {
 
 Status WriteTrace(const LoadedModel& model, const TraceInput& input, const TraceOutput& output,
                   const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return Fail("{}: cannot make the directory: {}", directory, error.message());
+  MVLM_TRY(MakeDirectories(directory));
   const auto path = [&](const char* name) { return (std::filesystem::path(directory) / name).string(); };
   const auto write = [&](const char* name, const std::vector<float>& values, size_t columns) {
     const std::array<size_t, 2> shape{values.size() / columns, columns};

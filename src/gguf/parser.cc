@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/checked_math.h"
+#include "base/utf8.h"
 
 namespace mobilevlm {
 namespace {
@@ -13,9 +14,10 @@ namespace {
 constexpr uint64_t kLeastMetadataBytes = 8 + 4 + 1;        // empty key, type, one byte
 constexpr uint64_t kLeastTensorBytes = 8 + 4 + 8 + 4 + 8;  // empty name, one extent
 
-// Keys and names stand in messages and listings: no control characters.
+// Keys and names stand in messages and listings: UTF-8 without control characters.
 bool IsPrintable(std::string_view name) {
-  return std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  return IsValidUtf8(name) &&
+         std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 template <class T, class Wide>

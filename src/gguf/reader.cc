@@ -1,7 +1,9 @@
 #include "gguf/reader.h"
 
+#include <algorithm>
 #include <limits>
 
+#include "base/utf8.h"
 #include "gguf/cursor.h"
 #include "gguf/parser.h"
 
@@ -98,9 +100,14 @@ std::string_view GgufTypeName(GgufType type) {
 }
 
 std::string Printable(std::string_view text) {
-  std::string line(text.substr(0, 80));
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  constexpr size_t kMostBytes = 80;
+  std::string line;
+  while (!text.empty()) {
+    const size_t length = ValidUtf8Prefix(text);
+    const bool shown = length > 1 || (length == 1 && text[0] >= 0x20 && text[0] != 0x7F);
+    if (line.size() + std::max<size_t>(length, 1) > kMostBytes) break;
+    line += shown ? text.substr(0, length) : "?";
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
   return line;
 }

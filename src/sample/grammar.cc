@@ -1,6 +1,9 @@
 #include "sample/grammar.h"
 
 #include <algorithm>
+#include <deque>
+#include <numeric>
+#include <utility>
 
 #include "base/check.h"
 
@@ -62,8 +65,12 @@ int GrammarBuilder::Branch(std::span<const std::string> texts, size_t depth) {
     }
     const char byte = texts[begin][depth];
     while (end < texts.size() && texts[end].size() > depth && texts[end][depth] == byte) ++end;
-    GrammarSequence one = Text({&byte, 1});
-    one.push_back(Call(Branch(texts.subspan(begin, end - begin), depth + 1)));
+    // What they share is read in one sequence. They are sorted: all share what the first and the last do.
+    const std::string &first = texts[begin], &last = texts[end - 1];
+    size_t shared = depth + 1;
+    while (shared < first.size() && shared < last.size() && first[shared] == last[shared]) ++shared;
+    GrammarSequence one = Text(std::string_view(first).substr(depth, shared - depth));
+    one.push_back(Call(Branch(texts.subspan(begin, end - begin), shared)));
     Alternative(rule, one);
   }
   return rule;
@@ -100,7 +107,7 @@ bool Grammar::IsLeftRecursive() const {
       mark = kOpen;
       work.push_back({rule, true});
       for (const int first : rules_[static_cast<size_t>(rule)]) {
-        for (int i = first; i != kEmpty; i = places_[static_cast<size_t>(i)].last ? kEmpty : i + 1) {
+        for (int i = first; i != kEmpty; i = Next(i)) {
           const GrammarSymbol& symbol = places_[static_cast<size_t>(i)].symbol;
           if (!symbol.is_rule) break;
           work.push_back({symbol.index, false});
@@ -112,25 +119,47 @@ bool Grammar::IsLeftRecursive() const {
   return false;
 }
 
-// The fewest bytes of every rule, by relaxation: rules call each other in any order.
+// For every rule, the rules that call it.
+std::vector<std::vector<int>> Grammar::Callers() const {
+  std::vector<std::vector<int>> callers(rules_.size());
+  for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    for (const int first : rules_[rule]) {
+      for (int i = first; i != kEmpty; i = Next(i)) {
+        const GrammarSymbol& symbol = places_[static_cast<size_t>(i)].symbol;
+        if (symbol.is_rule) callers[static_cast<size_t>(symbol.index)].push_back(static_cast<int>(rule));
+      }
+    }
+  }
+  return callers;
+}
+
+// The fewest bytes of every rule, by relaxation: a rule is looked at again when one that it calls has become
+// shorter.
 void Grammar::CountBytes() {
   std::vector<int>& fewest = fewest_;
   fewest.assign(rules_.size(), kUnreachable);
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (size_t rule = 0; rule < rules_.size(); ++rule) {
-      for (const int first : rules_[rule]) {
-        int bytes = 0;
-        for (int i = first; i != kEmpty; i = places_[static_cast<size_t>(i)].last ? kEmpty : i + 1) {
-          const GrammarSymbol& symbol = places_[static_cast<size_t>(i)].symbol;
-          bytes += symbol.is_rule ? fewest[static_cast<size_t>(symbol.index)] : 1;
-          bytes = std::min(bytes, kUnreachable);
-        }
-        if (bytes < fewest[rule]) {
-          fewest[rule] = bytes;
-          changed = true;
-        }
+  const std::vector<std::vector<int>> callers = Callers();
+  std::deque<int> work(rules_.size());
+  std::iota(work.rbegin(), work.rend(), 0);  // the last first: most rules call later ones
+  std::vector<uint8_t> waits(rules_.size(), 1);
+  while (!work.empty()) {
+    const size_t rule = static_cast<size_t>(work.front());
+    work.pop_front();
+    waits[rule] = 0;
+    int least = fewest[rule];
+    for (const int first : rules_[rule]) {
+      int bytes = 0;
+      for (int i = first; i != kEmpty; i = Next(i)) {
+        const GrammarSymbol& symbol = places_[static_cast<size_t>(i)].symbol;
+        bytes += symbol.is_rule ? fewest[static_cast<size_t>(symbol.index)] : 1;
+        bytes = std::min(bytes, kUnreachable);
       }
+      least = std::min(least, bytes);
+    }
+    if (least == fewest[rule]) continue;
+    fewest[rule] = least;
+    for (const int caller : callers[rule]) {
+      if (std::exchange(waits[static_cast<size_t>(caller)], 1) == 0) work.push_back(caller);
     }
   }
   for (size_t i = places_.size(); i-- > 0;) {

@@ -50,6 +50,9 @@ class Grammar {
 
  private:
   friend class GrammarBuilder;
+  // The place behind this one in its alternative, or kEmpty.
+  int Next(int place) const { return places_[static_cast<size_t>(place)].last ? kEmpty : place + 1; }
+  std::vector<std::vector<int>> Callers() const;
   void CountBytes();
   bool IsLeftRecursive() const;
 

@@ -1,6 +1,7 @@
 #include "sample/json_grammar.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -95,7 +96,13 @@ class SchemaCompiler {
       b_.Alternative(rule, b_.Text("false"));
       return call(rule);
     }
-    if (type == "number") return call(text_.Number());
+    if (type == "number") {
+      // "integer" beside it obeys bounds; nothing here does.
+      for (const char* bound : {"minimum", "maximum"}) {
+        if (schema.contains(bound)) return Unsupported(at, bound);
+      }
+      return call(text_.Number());
+    }
     Result<int> rule = Fail("JSON schema: {}/type: {} is no type", at, type);
     if (type == "integer") rule = Integer(schema, at, used);
     if (type == "string") rule = String(schema, at, used);
@@ -251,9 +258,33 @@ class SchemaCompiler {
     const Json values = schema.contains("enum") ? schema["enum"] : Json::array({schema["const"]});
     if (!values.is_array() || values.empty())
       return Fail("JSON schema: {}/enum: wanted a list of values", at);
+    MVLM_ASSIGN(const std::vector<std::string> types, Types(schema, at));
     std::vector<std::string> texts;
-    for (const Json& value : values) texts.push_back(value.dump());
+    size_t bytes = 0;
+    for (const Json& value : values) {
+      if (schema.contains("const") && !Equal(value, schema["const"])) continue;
+      const auto has_type = [&](const std::string& type) { return HasType(value, type); };
+      if (!types.empty() && std::none_of(types.begin(), types.end(), has_type)) continue;
+      texts.push_back(value.dump());
+      bytes += texts.back().size();
+    }
+    if (texts.empty()) return Fail("JSON schema: {}: type, enum and const leave no value", at);
+    if (bytes > kMostPlaces) return Fail("JSON schema: {}: the schema is too large", at);
     return b_.OneOf(std::move(texts));
+  }
+
+  // Members of objects in any order.
+  static bool Equal(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
+
+  static bool HasType(const Json& value, std::string_view type) {
+    if (type == "null") return value.is_null();
+    if (type == "boolean") return value.is_boolean();
+    if (type == "number") return value.is_number();
+    if (type == "string") return value.is_string();
+    if (type == "array") return value.is_array();
+    if (type == "object") return value.is_object();
+    if (type != "integer" || !value.is_number()) return false;
+    return value.is_number_integer() || std::trunc(value.get<double>()) == value.get<double>();
   }
 
   Result<int> AnyOf(const Json& schema, const std::string& at, size_t depth) {
@@ -292,10 +323,13 @@ class SchemaCompiler {
 
   static Status Check(const Json& schema, const std::string& at, const std::set<std::string_view>& used) {
     for (const auto& [keyword, value] : schema.items()) {
-      if (used.contains(keyword) || kAnnotations.contains(keyword)) continue;
-      return Fail("JSON schema: {}: keyword \"{}\" is not supported here", at, keyword);
+      if (!used.contains(keyword) && !kAnnotations.contains(keyword)) return Unsupported(at, keyword);
     }
     return {};
+  }
+
+  static tl::unexpected<Error> Unsupported(const std::string& at, std::string_view keyword) {
+    return Fail("JSON schema: {}: keyword \"{}\" is not supported here", at, keyword);
   }
 
   static std::string Short(const Json& value) {

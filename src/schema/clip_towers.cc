@@ -40,11 +40,4 @@ const ClipTower* FindClipTower(std::string_view path) {
   return nullptr;
 }
 
-ImageConfig ClipImageConfig(int image_size) {
-  // openai/clip-vit-large-patch14-336, preprocessor_config.json
-  return {.image_size = image_size,
-          .mean = {0.48145466f, 0.4578275f, 0.40821073f},
-          .std = {0.26862954f, 0.26130258f, 0.27577711f}};
-}
-
 }  // namespace mobilevlm

@@ -19,7 +19,11 @@ struct ClipTower {
 // By name or path ("openai/NAME", "/models/NAME/"); nullptr if it is not known.
 const ClipTower* FindClipTower(std::string_view path);
 
-// What all of openai/clip's towers see: their mean and standard deviation.
-ImageConfig ClipImageConfig(int image_size);
+// What all of openai/clip's towers see (openai/clip-vit-large-patch14-336, preprocessor_config.json).
+constexpr ImageConfig ClipImageConfig(int image_size) {
+  return {.image_size = image_size,
+          .mean = {0.48145466f, 0.4578275f, 0.40821073f},
+          .std = {0.26862954f, 0.26130258f, 0.27577711f}};
+}
 
 }  // namespace mobilevlm

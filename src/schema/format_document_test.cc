@@ -29,8 +29,9 @@ std::string WhatIfMissing(const KeySpec& key) {
       break;
   }
   if (key.note.starts_with('"')) return std::string(key.note.substr(0, key.note.find('"', 1) + 1));  // a text
-  const bool flag =
-      key.key.find(".has_") != std::string_view::npos || key.key.find(".use_") != std::string_view::npos;
+  const bool flag = key.key.find(".has_") != std::string_view::npos ||
+                    key.key.find(".use_") != std::string_view::npos ||
+                    key.key.find(".add_") != std::string_view::npos;
   if (flag) return key.fallback != 0 ? "true" : "false";
   return fmt::format("{}", key.fallback);
 }

@@ -41,7 +41,7 @@ constexpr KeySpec kTextKeys[] = {
     {"tokenizer.ggml.pre", kNotUsed, 0, 0, 0, "pre-tokeniser of other tokenizer models"},
     {"tokenizer.ggml.add_bos_token", kNotUsed, 0, 0, 0, "the template decides: one BOS"},
     {"tokenizer.ggml.add_eos_token", kNotUsed, 0, 0, 0, "the template decides"},
-    {"tokenizer.ggml.add_space_prefix", kNotUsed, 0, 0, 0, "MobileVLM was trained with the prefix"},
+    {"tokenizer.ggml.add_space_prefix", kDefault, 0, 0, 1, "text begins with a space"},
     {"tokenizer.chat_template", kNotUsed, 0, 0, 0, "MobileVLM's templates are built in"},
 };
 

@@ -4,11 +4,10 @@
 
 #include <vector>
 
+#include "schema/clip_towers.h"
+
 namespace mobilevlm {
 namespace {
-
-constexpr std::array<float, 3> kClipMean{0.48145466f, 0.4578275f, 0.40821073f};
-constexpr std::array<float, 3> kClipStd{0.26862954f, 0.26130258f, 0.27577711f};
 
 // openai/clip-vit-large-patch14-336 as the community's files hold it: without the block that is not used.
 constexpr VisionConfig kClipLarge{.hidden = 1024,
@@ -19,7 +18,7 @@ constexpr VisionConfig kClipLarge{.hidden = 1024,
                                   .image_size = 336,
                                   .patch_size = 14,
                                   .layer_norm_eps = 1e-5f};
-constexpr ImageConfig kImage336{.image_size = 336, .mean = kClipMean, .std = kClipStd};
+constexpr ImageConfig kImage336 = ClipImageConfig(336);
 
 constexpr ModelSize kSizes[] = {
     {.name = "1.7b",
@@ -59,7 +58,7 @@ constexpr ModelSize kSizes[] = {
              .context = 4096,
              .rms_eps = 1e-5f}},
     {.name = "mini",
-     .image = {.image_size = 144, .mean = kClipMean, .std = kClipStd},
+     .image = ClipImageConfig(144),
      .vision = {.hidden = 192,
                 .intermediate = 768,
                 .heads = 6,

@@ -212,16 +212,20 @@ Result<TensorMap> TensorMap::Bind(const GgufFile& file, std::span<const TensorSp
   TensorMap map;
   for (const TensorSpec& spec : specs) {
     MVLM_ASSIGN(const GgufTensor* tensor, FindTensor(file, spec));
-    map.tensors_.emplace(spec.hf_name, tensor);
+    map.tensors_.emplace(spec.hf_name, Bound{tensor, spec.shape.at(0)});
   }
   return map;
 }
 
-const GgufTensor& TensorMap::Get(std::string_view hf_name) const {
+const TensorMap::Bound& TensorMap::Find(std::string_view hf_name) const {
   const auto found = tensors_.find(std::string(hf_name));
   MVLM_CHECK(found != tensors_.end(), "no tensor {} in the table", hf_name);
-  return *found->second;
+  return found->second;
 }
+
+const GgufTensor& TensorMap::Get(std::string_view hf_name) const { return *Find(hf_name).tensor; }
+
+uint64_t TensorMap::Outputs(std::string_view hf_name) const { return Find(hf_name).outputs; }
 
 const GgufTensor& TensorMap::Get(std::string_view prefix, std::string_view name) const {
   return Get(fmt::format("{}{}", prefix, name));

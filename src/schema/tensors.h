@@ -79,9 +79,17 @@ class TensorMap {
   const GgufTensor& Get(std::string_view hf_name) const;
   // prefix + name
   const GgufTensor& Get(std::string_view prefix, std::string_view name) const;
+  // The first extent that the specification gives it; the file's own may be a 1 in front.
+  uint64_t Outputs(std::string_view hf_name) const;
 
  private:
-  std::unordered_map<std::string, const GgufTensor*> tensors_;
+  struct Bound {
+    const GgufTensor* tensor;
+    uint64_t outputs;
+  };
+  const Bound& Find(std::string_view hf_name) const;
+
+  std::unordered_map<std::string, Bound> tensors_;
 };
 
 }  // namespace mobilevlm

@@ -131,6 +131,18 @@ TEST(Tensors, ExtentsOfOneDoNotCount) {
   EXPECT_FALSE(same({3, 8}, {8, 3}));
 }
 
+// An extent of 1 in front is no output.
+TEST(Tensors, OutputsAreThoseOfTheSpecification) {
+  const GgufFile file =
+      MmprojDraft().Tensor("m", {1, 4, 32}, DType::kF32).Tensor("one", {1, 32}, DType::kF32).File();
+  const std::vector<TensorSpec> specs = {{"m", "matrix", {4, 32}, TensorStorage::kMatrix},
+                                         {"one", "row", {1, 32}, TensorStorage::kMatrix}};
+  const auto map = TensorMap::Bind(file, specs);
+  ASSERT_TRUE(map) << map.error().message;
+  EXPECT_EQ(map->Outputs("matrix"), 4u);
+  EXPECT_EQ(map->Outputs("row"), 1u);
+}
+
 TEST(Keys, KnownAndUnknown) {
   EXPECT_TRUE(IsKnownKey(TextKeys(), "general.anything"));
   EXPECT_TRUE(IsKnownKey(TextKeys(), "llama.rope.freq_base"));

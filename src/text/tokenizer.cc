@@ -6,13 +6,14 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "text/bpe_merge.h"
 #include "text/stream_decoder.h"
-#include "text/utf8.h"
 
 namespace mobilevlm {
 namespace {
 
+constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";       // U+2581, what a space becomes
 constexpr std::string_view kUnknownSurface = " \xE2\x81\x87 ";  // " ⁇ ", what libsentencepiece prints
 
 // "<0x0A>" -> 10.

@@ -8,8 +8,8 @@
 
 #include "base/read_file.h"
 #include "base/sanitizer.h"
+#include "base/utf8.h"
 #include "text/stream_decoder.h"
-#include "text/utf8.h"
 
 namespace mobilevlm {
 namespace {

@@ -19,6 +19,7 @@ void WriteVocab(GgufWriter& out, const TokenizerVocab& vocab) {
   out.SetU32("tokenizer.ggml.unknown_token_id", static_cast<uint32_t>(vocab.unk));
   out.SetBool("tokenizer.ggml.add_bos_token", true);
   out.SetBool("tokenizer.ggml.add_eos_token", false);
+  if (!vocab.add_dummy_prefix) out.SetBool("tokenizer.ggml.add_space_prefix", false);
 }
 
 void PadVocab(TokenizerVocab& vocab, size_t size) {

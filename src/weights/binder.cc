@@ -26,7 +26,7 @@ LinearWeights WeightBinder::Table(const std::string& name) {
   LinearWeights weights;
   weights.type = tensor.type;
   weights.data = tensor.data.data();
-  weights.out = tensor.shape[0];
+  weights.out = tensors_.Outputs(name);
   weights.in = tensor.elements() / weights.out;
   weights.row_bytes = tensor.data.size() / weights.out;
   return weights;

@@ -40,7 +40,7 @@ class WeightBinder {
   // From here on matrices get LinearWeights::may_split.
   void AllowSplit() { may_split_ = true; }
 
-  // A matrix [shape[0], product of the rest] to multiply with. Quantised ones, and float ones after
+  // A matrix [outputs, product of the rest] to multiply with. Quantised ones, and float ones after
   // PackFloats, are packed here, by all threads, and the file's pages are given back, so that memory never
   // holds both; the others stay views of the file. Names are in the table (else we abort).
   LinearWeights Matrix(const std::string& name);

@@ -6,10 +6,10 @@
 
 #include "base/random.h"
 #include "base/read_file.h"
+#include "base/utf8.h"
 #include "text/sentencepiece_writer.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace mobilevlm {
 namespace {

@@ -7,7 +7,6 @@
 namespace mobilevlm {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
-inline constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";           // U+2581, what a space becomes
 
 // Bytes that a character with this first byte has: 1 for ASCII and for bytes that cannot start one.
 size_t Utf8Length(unsigned char first);
