@@ -1,16 +1,14 @@
 // mobilevlm serve: the HTTP server (src/serve), from flags to SIGTERM.
 #include <malloc.h>
-#include <pthread.h>
 
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <thread>
 
 #include "commands.h"
 #include "serve/api_keys.h"
 #include "serve/server.h"
+#include "serve/stop_signals.h"
 
 namespace mobilevlm::app {
 namespace {
@@ -31,29 +29,11 @@ std::string ModelName(const std::string& path) {
   return stem == "text" ? file.parent_path().filename().string() : stem;
 }
 
-sigset_t StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
-
-// The first signal drains; a second one ends the process as if nobody had waited for it.
-void WaitForSignal(const sigset_t& signals) {
-  int number = 0;
-  sigwait(&signals, &number);
-  std::signal(number, SIG_DFL);
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-}
-
 Status Serve(ServeFlags& flags) {
-  // Before any thread starts, so that all of them leave the signals to this one.
-  const sigset_t signals = StopSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 #if defined(__GLIBC__)
   ::mallopt(M_ARENA_MAX, 1);  // not a heap per connection: each would keep what its largest requests left
 #endif
+  serve::StopSignals signals;
 
   serve::ServerOptions& options = flags.server;
   MVLM_TRY(UseBundledModelIfNone(flags.load));
@@ -71,16 +51,13 @@ Status Serve(ServeFlags& flags) {
 
   MVLM_ASSIGN(const Model model, Model::Load(flags.load));
   MVLM_ASSIGN(const std::unique_ptr<serve::Server> server, serve::Server::Create(model, options));
+  signals.Watch(*server);  // who reads the line below may stop it
   const std::string host =
       options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
   fmt::print("mobilevlm: listening on http://{}:{} (model {}, {} streams)\n", host, server->port(),
              options.model_name, options.batch.streams);
   std::fflush(stdout);
-  std::thread serving([&] { server->Run(); });
-  WaitForSignal(signals);
-  server->Drain();
-  serving.join();
-  return {};
+  return signals.Run();
 }
 
 void AddLimitFlags(CLI::App& command, ServeFlags& flags) {
@@ -146,8 +123,9 @@ void AddServeCommand(CLI::App& app, Status& status) {
   command->add_option("--port", options.port, "Port (0: any free one)")
       ->check(WholeNumber(0, 65535))
       ->capture_default_str();
-  command->add_option("--model-name", options.model_name,
-                      "What requests call the model (default: the file's name)");
+  command->add_option(
+      "--model-name", options.model_name,
+      "What requests call the model (default: the directory of text.gguf, else the file's name)");
   command->add_option("--api-key", options.api_keys, "Key that requests must bring (may be repeated)")
       ->expected(1)
       ->take_all();

@@ -8,6 +8,18 @@ namespace mobilevlm {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr uint8_t kNone = 64;
+
+// The value of each character.
+constexpr std::array<uint8_t, 256> Values() {
+  std::array<uint8_t, 256> values{};
+  values.fill(kNone);
+  for (size_t i = 0; i < kAlphabet.size(); ++i) {
+    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<uint8_t>(i);
+  }
+  return values;
+}
+constexpr std::array<uint8_t, 256> kValues = Values();
 
 }  // namespace
 
@@ -22,9 +34,9 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
       ++padding;
       continue;
     }
-    const size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos || padding > 0) return std::nullopt;
-    bits = bits << 6 | static_cast<uint32_t>(value);
+    const uint8_t value = kValues[static_cast<unsigned char>(c)];
+    if (value == kNone || padding > 0) return std::nullopt;
+    bits = bits << 6 | value;
     if (++count == 4) {
       bytes += {static_cast<char>(bits >> 16), static_cast<char>(bits >> 8), static_cast<char>(bits)};
       bits = 0;

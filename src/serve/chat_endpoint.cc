@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace mobilevlm::serve {
@@ -29,6 +30,11 @@ ApiError Overloaded(int retry_after) {
           .retry_after_seconds = retry_after};
 }
 
+bool ClientHasGone() {
+  const Connection* connection = Connection::Current();
+  return connection != nullptr && connection->PeerHasGone();
+}
+
 }  // namespace
 
 void Refuse(const ApiError& error, httplib::Response& response) {
@@ -44,8 +50,6 @@ void ChatEndpoint::Handle(const std::string& client, const httplib::Request& req
   if (!accepted) {
     const ApiError& error = accepted.error();
     Refuse(error, response);
-    const bool read_the_body = error.status == 400 || error.status == 404 || error.status == 429;
-    if (!read_the_body) RefuseUnread(response);
     log_.Info("refused", {{"client", client}, {"status", error.status}, {"code", error.code}});
     return;
   }
@@ -55,7 +59,7 @@ void ChatEndpoint::Handle(const std::string& client, const httplib::Request& req
   if (!WaitForNews(exchange, exchange.first)) {
     Log(exchange, 499, "client gone");
     response.status = 499;
-    return RefuseUnread(response);
+    return CloseAfterResponse();
   }
   if (exchange.first.outcome && *exchange.first.outcome != Outcome::kAnswered) {
     const ApiError error = Failure(exchange, *exchange.first.outcome);
@@ -70,52 +74,72 @@ ApiResult<std::shared_ptr<ChatEndpoint::Exchange>> ChatEndpoint::Accept(
     const std::string& client, const httplib::Request& request, const httplib::ContentReader& reader) {
   auto exchange = std::make_shared<Exchange>();
   exchange->client = client;
-  std::vector<Message> messages;
-  {
-    Body body(bodies_);
-    ApiResult<std::string> text = body.Read(request, reader, options_.max_body);
-    if (!text) return tl::unexpected<ApiError>(text.error());
-    if (scheduler_.WouldRefuse(client)) {
-      return tl::unexpected<ApiError>(Overloaded(scheduler_.RetryAfterSeconds()));
-    }
-    ApiResult<ChatRequest> chat = ParseChatRequest(*text, options_.chat);
-    if (!chat) return tl::unexpected<ApiError>(chat.error());
-    exchange->request = std::move(*chat);
-    text->clear();
-    text->shrink_to_fit();
-    ApiResult<std::vector<Message>> loaded = Messages(exchange->request);
-    if (!loaded) return tl::unexpected<ApiError>(loaded.error());
-    messages = std::move(*loaded);
-  }
-  for (ChatMessage& message : exchange->request.messages) {
-    for (std::string& image : message.images) image = {};  // megabytes of base64
-  }
-  exchange->ticket = std::make_shared<Ticket>(Clock::now() + std::chrono::seconds(options_.request_seconds));
-  GenerateOptions& generate = exchange->request.options;
-  if (generate.max_tokens == 0) generate.max_tokens = options_.default_max_tokens;
-  generate.max_tokens = std::min(generate.max_tokens, options_.most_tokens);
-  if (!exchange->request.has_seed) generate.seed = RandomNumber();
-  generate.cancel = exchange->ticket->cancel();
-
-  Result<BatchRequest> prepared = scheduler_.Prepare(messages, generate);
-  messages.clear();
-  if (!prepared) {
-    const std::string& message = prepared.error().message;
-    const bool too_long = message.find("but the context holds") != std::string::npos;
-    return tl::unexpected<ApiError>(ApiError{.message = message,
-                                             .param = generate.json_schema.empty() ? "messages" : "",
-                                             .code = too_long ? "context_length_exceeded" : "invalid_value"});
-  }
+  Body body(bodies_);  // its bytes stay taken as long as the pictures that came in them are there
+  ApiResult<std::vector<Message>> messages = Read(*exchange, body, request, reader);
+  if (!messages) return tl::unexpected<ApiError>(messages.error());
+  Begin(*exchange);
+  ApiResult<BatchRequest> prepared = Prepare(*exchange, *messages);
+  messages->clear();
+  if (!prepared) return tl::unexpected<ApiError>(prepared.error());
   exchange->positions = prepared->positions();
   exchange->pictures = prepared->pictures();
-  exchange->id = {.id = fmt::format("chatcmpl-{:016x}{:016x}", RandomNumber(), RandomNumber()),
-                  .model = exchange->request.model,
-                  .created = static_cast<int64_t>(std::time(nullptr)),
-                  .logprobs = generate.logprobs >= 0};
   if (!scheduler_.Submit(client, std::move(*prepared), exchange->ticket)) {
     return tl::unexpected<ApiError>(Overloaded(scheduler_.RetryAfterSeconds()));
   }
   return exchange;
+}
+
+// What is asked, with the bytes of its pictures.
+ApiResult<std::vector<Message>> ChatEndpoint::Read(Exchange& exchange, Body& body,
+                                                   const httplib::Request& request,
+                                                   const httplib::ContentReader& reader) const {
+  ApiResult<std::string> text = body.Read(request, reader, options_.max_body);
+  if (!text) return tl::unexpected<ApiError>(text.error());
+  if (scheduler_.WouldRefuse(exchange.client)) {
+    return tl::unexpected<ApiError>(Overloaded(scheduler_.RetryAfterSeconds()));
+  }
+  ApiResult<ChatRequest> chat = ParseChatRequest(*text, options_.chat);
+  if (!chat) return tl::unexpected<ApiError>(chat.error());
+  exchange.request = std::move(*chat);
+  text->clear();
+  text->shrink_to_fit();
+  ApiResult<std::vector<Message>> messages = Messages(exchange.request);
+  for (ChatMessage& message : exchange.request.messages) {
+    for (std::string& image : message.images) image = {};  // megabytes of base64
+  }
+  return messages;
+}
+
+void ChatEndpoint::Begin(Exchange& exchange) const {
+  exchange.ticket = std::make_shared<Ticket>(Clock::now() + std::chrono::seconds(options_.request_seconds));
+  GenerateOptions& generate = exchange.request.options;
+  if (generate.max_tokens == 0) generate.max_tokens = options_.default_max_tokens;
+  generate.max_tokens = std::min(generate.max_tokens, options_.most_tokens);
+  if (!exchange.request.has_seed) generate.seed = RandomNumber();
+  generate.cancel = exchange.ticket->cancel();
+  exchange.id = {.id = fmt::format("chatcmpl-{:016x}{:016x}", RandomNumber(), RandomNumber()),
+                 .model = exchange.request.model,
+                 .created = static_cast<int64_t>(std::time(nullptr)),
+                 .logprobs = generate.logprobs >= 0};
+}
+
+ApiResult<BatchRequest> ChatEndpoint::Prepare(const Exchange& exchange,
+                                              const std::vector<Message>& messages) {
+  const GenerateOptions& generate = exchange.request.options;
+  std::optional<Result<BatchRequest>> prepared =
+      scheduler_.Prepare(messages, generate, exchange.ticket->deadline(), ClientHasGone);
+  if (!prepared && ClientHasGone()) {
+    CloseAfterResponse();
+    return tl::unexpected<ApiError>(
+        ApiError{.status = 499, .message = "the client has gone", .code = "client_gone"});
+  }
+  if (!prepared) return tl::unexpected<ApiError>(Failure(exchange, Outcome::kExpired));
+  if (*prepared) return std::move(**prepared);
+  const std::string& message = prepared->error().message;
+  const bool too_long = message.find("but the context holds") != std::string::npos;
+  return tl::unexpected<ApiError>(ApiError{.message = message,
+                                           .param = generate.json_schema.empty() ? "messages" : "",
+                                           .code = too_long ? "context_length_exceeded" : "invalid_value"});
 }
 
 ApiResult<std::vector<Message>> ChatEndpoint::Messages(const ChatRequest& request) const {
@@ -146,8 +170,7 @@ bool ChatEndpoint::WaitForNews(Exchange& exchange, Ticket::News& news) const {
   for (;;) {
     news = exchange.ticket->Wait(kLook);
     if (news.outcome || !news.text.empty() || !news.tokens.empty()) return true;
-    const Connection* connection = Connection::Current();
-    if (connection != nullptr && connection->PeerHasGone()) {
+    if (ClientHasGone()) {
       exchange.ticket->Cancel();
       scheduler_.Wake();
       return false;
@@ -161,7 +184,7 @@ void ChatEndpoint::Respond(Exchange& exchange, httplib::Response& response) {
     if (!WaitForNews(exchange, news)) {
       Log(exchange, 499, "client gone");
       response.status = 499;
-      return RefuseUnread(response);
+      return CloseAfterResponse();
     }
   }
   if (*news.outcome != Outcome::kAnswered) {

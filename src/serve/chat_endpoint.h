@@ -44,7 +44,11 @@ class ChatEndpoint {
 
   ApiResult<std::shared_ptr<Exchange>> Accept(const std::string& client, const httplib::Request& request,
                                               const httplib::ContentReader& reader);
+  ApiResult<std::vector<Message>> Read(Exchange& exchange, Body& body, const httplib::Request& request,
+                                       const httplib::ContentReader& reader) const;
   ApiResult<std::vector<Message>> Messages(const ChatRequest& request) const;
+  void Begin(Exchange& exchange) const;
+  ApiResult<BatchRequest> Prepare(const Exchange& exchange, const std::vector<Message>& messages);
   bool WaitForNews(Exchange& exchange, Ticket::News& news) const;
   void Respond(Exchange& exchange, httplib::Response& response);
   void Stream(std::shared_ptr<Exchange> exchange, httplib::Response& response);

@@ -13,6 +13,7 @@ namespace mobilevlm::serve {
 namespace {
 
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr size_t kLongestChunkLine = 256;
 
 thread_local Connection* current = nullptr;
 
@@ -44,27 +45,25 @@ bool Connection::PollFor(short events, std::chrono::milliseconds most) const {
 
 void Connection::BeginRequest() {
   deadline_ = Clock::now() + limits_.header;
-  header_bytes_ = 0;
-  line_ends_ = 0;
-  in_header_ = true;
+  header_ = {};
+  line_bytes_ = 0;
+  stays_open_ = false;
   head_due_ = true;
   held_.clear();
-  WatchHeader(buffer_.data() + begin_, 0);
 }
 
-// Finds the empty line that ends the header among the bytes the library has taken.
+// The library keeps a line whole, and asks for its bytes one by one: those of the header, then those of
+// chunks.
+bool Connection::TooLong(size_t asked) const {
+  if (!header_.ended()) return header_.wrong() || header_.bytes() >= limits_.header_bytes;
+  return asked == 1 && line_bytes_ >= kLongestChunkLine;
+}
+
+// `bytes` are what the library takes.
 void Connection::WatchHeader(const char* bytes, size_t size) {
-  for (size_t i = 0; i < size && in_header_; ++i) {
-    ++header_bytes_;
-    if (bytes[i] == '\n') {
-      if (++line_ends_ == 2) {
-        in_header_ = false;
-        deadline_ = Clock::now() + limits_.body;
-      }
-    } else if (bytes[i] != '\r') {
-      line_ends_ = 0;
-    }
-  }
+  if (header_.ended()) return;
+  for (size_t i = 0; i < size && !header_.ended(); ++i) header_.Take(bytes[i]);
+  if (header_.ended()) deadline_ = Clock::now() + limits_.body;
 }
 
 bool Connection::is_readable() const {
@@ -74,7 +73,7 @@ bool Connection::is_readable() const {
 bool Connection::is_writable() const { return PollFor(POLLOUT, limits_.write) && !PeerHasGone(); }
 
 ssize_t Connection::read(char* to, size_t size) {
-  if (in_header_ && header_bytes_ >= limits_.header_bytes) return -1;
+  if (TooLong(size)) return -1;
   if (begin_ == end_) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
     if (left.count() <= 0 || !PollFor(POLLIN, left)) {
@@ -89,6 +88,7 @@ ssize_t Connection::read(char* to, size_t size) {
   const size_t count = std::min(size, end_ - begin_);
   std::memcpy(to, buffer_.data() + begin_, count);
   begin_ += count;
+  if (header_.ended()) line_bytes_ = size == 1 && *to != '\n' ? line_bytes_ + 1 : 0;
   WatchHeader(to, count);
   return static_cast<ssize_t>(count);
 }

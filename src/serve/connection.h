@@ -1,7 +1,8 @@
 // One TCP connection as cpp-httplib reads and writes it, with what the library leaves open: a deadline for a
-// whole header and for a whole body, however slowly they drip, a limit of the header's size, and a look at
-// whether the other side has gone. The head of a response leaves together with the first bytes behind it: if
-// the process dies in between, a balancer has seen nothing of the answer and can ask another replica.
+// whole header and for a whole body, however slowly they drip, a limit of the header's size and of a chunk's
+// line, and a look at whether the other side has gone. The head of a response leaves together with the first
+// bytes behind it: if the process dies in between, a balancer has seen nothing of the answer and can ask
+// another replica.
 //
 // Thread contract: belongs to the thread that serves the connection.
 #pragma once
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "serve/connection_limits.h"
+#include "serve/header_watch.h"
 #include "serve/ticket.h"
 
 namespace mobilevlm::serve {
@@ -40,12 +42,12 @@ class Connection : public httplib::Stream {
   // Closed from the other side, also half.
   bool PeerHasGone() const;
 
-  // What is left of a request was not read, so that nothing else can follow on this connection.
-  void MustClose() { must_close_ = true; }
-  bool must_close() const { return must_close_; }
+  // The request that is being served was read to its end, so that what follows is another one. Until somebody
+  // says so, nothing can follow: the library itself answers requests whose bodies it has not read.
+  void WasReadToEnd() { stays_open_ = true; }
+  void MustClose() { stays_open_ = false; }
+  bool stays_open() const { return stays_open_; }
   bool timed_out() const { return timed_out_; }
-  // The header was not read to its end: what follows on the connection is no request.
-  bool in_header() const { return in_header_; }
 
   // Closes in a way that lets the other side read the last response, even if it is still sending.
   void Linger();
@@ -64,6 +66,7 @@ class Connection : public httplib::Stream {
   bool PollFor(short events, std::chrono::milliseconds most) const;
   ssize_t SendSome(const char* from, size_t size);
   void BeginRequest();
+  bool TooLong(size_t asked) const;
   void WatchHeader(const char* bytes, size_t size);
 
   const socket_t socket_;
@@ -71,12 +74,11 @@ class Connection : public httplib::Stream {
   std::array<char, 16384> buffer_;  // read ahead: the library asks for single bytes
   size_t begin_ = 0, end_ = 0;
   Clock::time_point deadline_{};  // of header or body
-  size_t header_bytes_ = 0;
-  int line_ends_ = 0;  // matched characters of "\r\n\r\n"
-  bool in_header_ = true;
+  HeaderWatch header_;
+  size_t line_bytes_ = 0;  // read one by one since the last "\n", behind the header
   bool head_due_ = false;  // the next write is the head of the response
   std::string held_;       // that head, until something follows
-  bool must_close_ = false;
+  bool stays_open_ = false;
   bool timed_out_ = false;
 };
 

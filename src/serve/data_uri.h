@@ -8,13 +8,8 @@
 
 namespace mobilevlm::serve {
 
-struct DataUri {
-  std::string media_type;  // "image/png"; empty if not given
-  std::string bytes;
-};
-
-// "data:[<type>][;parameter...];base64,<data>". Padding may be missing; white space and any other byte in the
-// data is an Error, as is a form without base64.
-Result<DataUri> ParseDataUri(std::string_view uri);
+// The bytes of "data:[<type>][;parameter...];base64,<data>". Padding may be missing and lines may be broken;
+// any other byte in the data is an Error, as is a form without base64.
+Result<std::string> ParseDataUri(std::string_view uri);
 
 }  // namespace mobilevlm::serve

@@ -5,7 +5,8 @@
 #include <httplib.h>
 
 #include <atomic>
-#include <functional>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "base/result.h"
@@ -13,6 +14,10 @@
 #include "serve/connection.h"
 
 namespace mobilevlm::serve {
+
+// Refuses a request of which somebody on the way here could take another end for the true one. A request
+// without a body is read to its end with that, see Connection.
+ApiResult<void> CheckFraming(const httplib::Request& request);
 
 // Bytes of bodies that are held at the same time by all connections.
 class BodyBudget {
@@ -34,7 +39,7 @@ class Body {
   Body(const Body&) = delete;
   Body& operator=(const Body&) = delete;
 
-  // Reads it all; more than `most` bytes, whatever the header said, is a refusal.
+  // Reads it all, after CheckFraming; more than `most` bytes, whatever the header said, is a refusal.
   ApiResult<std::string> Read(const httplib::Request& request, const httplib::ContentReader& reader,
                               uint64_t most);
 
@@ -50,20 +55,32 @@ class HttpEdge : public httplib::Server {
   // Takes the port (0: any); returns it.
   Result<int> Bind(const std::string& host, int port);
 
+  // Serves until StopAccepting(), then until every connection is done. An Error if listening ended by itself.
+  Status Listen();
+
   // Ends listening: no more connections; those that are open are closed after the request they are in. Not
   // stop(), after which the library cuts off every response that is being streamed.
   void StopAccepting();
 
+  // After StopAccepting: ends all connections in the middle of what they are in.
+  void CutOff();
+
  private:
   bool process_and_close_socket(socket_t socket) override;
+  void AddSocket(socket_t socket);
+  void RemoveSocket(socket_t socket);
+  bool Full();
 
   const ConnectionLimits limits_;
-  std::atomic<bool> closing_{false};
-  std::atomic<size_t> open_{0};  // connections that have a thread or wait for one
   const size_t connections_;
+  std::atomic<bool> stopped_{false};  // by StopAccepting
+  std::atomic<bool> closing_{false};  // listening has ended, or is about to
+  std::mutex mutex_;                  // guards what follows
+  std::set<socket_t> sockets_;        // of the connections that have a thread
+  bool cut_off_ = false;
 };
 
-// Closes the connection after this response: what is left of the request was not read.
-void RefuseUnread(httplib::Response& response);
+// Nothing follows on the connection that this thread is serving.
+void CloseAfterResponse();
 
 }  // namespace mobilevlm::serve

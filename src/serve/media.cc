@@ -62,9 +62,9 @@ ApiResult<Picture> LoadMedia(const std::string& url, const std::string& param, c
     if (!bytes) return BadArgument(param, "{}: the file cannot be read", param);
     picture = Picture::FromBytes(std::move(*bytes), param);
   } else if (std::string_view(url).substr(0, kData.size()) == kData) {
-    Result<DataUri> data = ParseDataUri(url);
-    if (!data) return BadArgument(param, "{}: {}", param, data.error().message);
-    picture = Picture::FromBytes(std::move(data->bytes), param);
+    Result<std::string> bytes = ParseDataUri(url);
+    if (!bytes) return BadArgument(param, "{}: {}", param, bytes.error().message);
+    picture = Picture::FromBytes(std::move(*bytes), param);
   } else {
     return BadArgument(
         param, "{}: this server fetches no URLs; send the picture as data:image/png;base64,...", param);

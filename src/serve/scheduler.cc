@@ -9,9 +9,8 @@
 namespace mobilevlm::serve {
 namespace {
 
-constexpr int kMostPreparing = 2;
 constexpr double kMeanWeight = 0.2;                         // of the newest request
-constexpr auto kIdleLook = std::chrono::milliseconds(100);  // at queued requests whose clients may have gone
+constexpr auto kIdleLook = std::chrono::milliseconds(100);  // at requests whose clients may have gone
 
 }  // namespace
 
@@ -29,13 +28,11 @@ Scheduler::Scheduler(Batch batch, const SchedulerOptions& options, Metrics& metr
 
 Scheduler::~Scheduler() { Finish(); }
 
-Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages,
-                                        const GenerateOptions& options) {
-  {
-    std::unique_lock lock(prepare_mutex_);
-    prepare_free_.wait(lock, [this] { return preparing_ < kMostPreparing; });
-    ++preparing_;
-  }
+std::optional<Result<BatchRequest>> Scheduler::Prepare(const std::vector<Message>& messages,
+                                                       const GenerateOptions& options,
+                                                       Clock::time_point deadline,
+                                                       const std::function<bool()>& unwanted) {
+  if (!WaitToPrepare(deadline, unwanted)) return std::nullopt;
   Result<BatchRequest> request = batch_.Prepare(messages, options);
   {
     const std::lock_guard lock(prepare_mutex_);
@@ -43,6 +40,16 @@ Result<BatchRequest> Scheduler::Prepare(const std::vector<Message>& messages,
   }
   prepare_free_.notify_one();
   return request;
+}
+
+bool Scheduler::WaitToPrepare(Clock::time_point deadline, const std::function<bool()>& unwanted) {
+  std::unique_lock lock(prepare_mutex_);
+  while (preparing_ >= options_.preparing) {
+    if (Clock::now() >= deadline || unwanted()) return false;
+    prepare_free_.wait_for(lock, kIdleLook);
+  }
+  ++preparing_;
+  return true;
 }
 
 bool Scheduler::WouldRefuse(const std::string& client) const {

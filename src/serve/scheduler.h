@@ -6,8 +6,10 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +24,7 @@ namespace mobilevlm::serve {
 struct SchedulerOptions {
   BatchOptions batch;
   size_t queue = 64;  // requests that may wait for a stream
+  int preparing = 2;  // calls of Prepare that work at the same time
 };
 
 class Scheduler {
@@ -31,8 +34,11 @@ class Scheduler {
   ~Scheduler();  // Finish()
 
   // Checks a request: Batch::Prepare, for a few callers at a time, so that decoding pictures takes a bounded
-  // amount of memory.
-  Result<BatchRequest> Prepare(const std::vector<Message>& messages, const GenerateOptions& options);
+  // amount of memory. Nothing if its turn did not come before the deadline, or before `unwanted`, asked now
+  // and then, said that nobody waits for it.
+  std::optional<Result<BatchRequest>> Prepare(const std::vector<Message>& messages,
+                                              const GenerateOptions& options, Clock::time_point deadline,
+                                              const std::function<bool()>& unwanted);
 
   // Whether `client`'s request would find the queue full, asked before work is put into it.
   bool WouldRefuse(const std::string& client) const;
@@ -67,6 +73,7 @@ class Scheduler {
   Scheduler(Batch batch, const SchedulerOptions& options, Metrics& metrics);
 
   void Run();
+  bool WaitToPrepare(Clock::time_point deadline, const std::function<bool()>& unwanted);
   bool WaitForWork();
   size_t QueueCapacity() const;  // under mutex_
   void DropLateAndCancelled();

@@ -28,7 +28,8 @@ using Handled = httplib::Server::HandlerResponse;
 
 constexpr char kChatPath[] = "/v1/chat/completions";
 constexpr char kModelPath[] = "/v1/models/";
-constexpr size_t kSpareConnections = 64;  // health checks, the page, clients between two requests
+constexpr size_t kSpareConnections = 64;       // health checks, the page, clients between two requests
+constexpr std::chrono::seconds kLastWords{3};  // for answers to end that were given up
 
 const Asset* FindAsset(const std::string& path) {
   for (const Asset& asset : Assets()) {
@@ -79,8 +80,11 @@ class Server::Impl {
               static_cast<size_t>(options.batch.streams) + options.queue + kSpareConnections) {}
 
   Status Start() {
-    MVLM_ASSIGN(scheduler_,
-                Scheduler::Create(model_, {.batch = options_.batch, .queue = options_.queue}, metrics_));
+    MVLM_ASSIGN(
+        scheduler_,
+        Scheduler::Create(model_,
+                          {.batch = options_.batch, .queue = options_.queue, .preparing = options_.preparing},
+                          metrics_));
     chat_ = std::make_unique<ChatEndpoint>(options_, *scheduler_, log_);
     SetRoutes();
     MVLM_ASSIGN(port_, edge_.Bind(options_.host, options_.port));
@@ -90,14 +94,15 @@ class Server::Impl {
 
   int port() const { return port_; }
 
-  void Run() {
-    edge_.listen_after_bind();  // returns when every connection is done
+  Status Run() {
+    Status listened = edge_.Listen();
     scheduler_->Finish();
     {
       const std::lock_guard lock(mutex_);
       finished_ = true;
     }
     changed_.notify_all();
+    return listened;
   }
 
   void Drain() {
@@ -108,10 +113,14 @@ class Server::Impl {
     changed_.wait_for(lock, std::chrono::seconds(options_.drain_delay_seconds), finished);
     // The library cannot be stopped before it listens.
     while (!finished_ && !edge_.is_running()) changed_.wait_for(lock, std::chrono::milliseconds(10));
+    if (finished_) return;
     edge_.StopAccepting();
     if (changed_.wait_for(lock, std::chrono::seconds(options_.drain_seconds), finished)) return;
     log_.Warn("giving up on answers that take too long", {});
     scheduler_->CancelAll();
+    if (changed_.wait_for(lock, kLastWords, finished)) return;
+    log_.Warn("cutting off clients that take too long", {});
+    edge_.CutOff();
     changed_.wait(lock, finished);
   }
 
@@ -120,10 +129,10 @@ class Server::Impl {
     edge_.set_pre_routing_handler([this](const Request& q, Response& r) { return BeforeRouting(q, r); });
     edge_.set_exception_handler([](const Request&, Response& r, std::exception_ptr) {
       Refuse({.status = 500, .message = "internal error", .type = "server_error"}, r);
-      RefuseUnread(r);
+      CloseAfterResponse();
     });
     edge_.set_error_handler([](const Request& q, Response& r) {
-      if (!r.body.empty()) return;
+      if (!r.body.empty() || r.status == 416) return;  // 416: the ranges before a wrong one are still served
       const int status = r.status;
       Refuse({.status = status,
               .message = status == 404 ? "there is no " + q.path.substr(0, 100)
@@ -155,6 +164,10 @@ class Server::Impl {
   // Everything that is decided before a byte of the body is read.
   Handled BeforeRouting(const Request& request, Response& response) {
     response.set_header("X-Content-Type-Options", "nosniff");
+    if (const ApiResult<void> framing = CheckFraming(request); !framing) {
+      Refuse(framing.error(), response);
+      return Handled::Handled;
+    }
     const bool is_api = request.path.starts_with("/v1/");
     if (is_api && !options_.cors_origin.empty()) {
       response.set_header("Access-Control-Allow-Origin", options_.cors_origin);
@@ -172,7 +185,6 @@ class Server::Impl {
               .code = "invalid_api_key"},
              response);
       response.set_header("WWW-Authenticate", "Bearer");
-      RefuseUnread(response);
       return Handled::Handled;
     }
     const bool reads = request.method == "GET" || request.method == "HEAD";
@@ -181,7 +193,6 @@ class Server::Impl {
           {.status = request.path == kChatPath || CountedPath(request.path) != "other" ? 405 : 404,
            .message = fmt::format("{} is not possible on {}", request.method, request.path.substr(0, 100))},
           response);
-      RefuseUnread(response);
       return Handled::Handled;
     }
     if (reads && request.path == kChatPath) {
@@ -255,7 +266,7 @@ Result<std::unique_ptr<Server>> Server::Create(const Model& model, const ServerO
 }
 
 int Server::port() const { return impl_->port(); }
-void Server::Run() { impl_->Run(); }
+Status Server::Run() { return impl_->Run(); }
 void Server::Drain() { impl_->Drain(); }
 
 }  // namespace mobilevlm::serve

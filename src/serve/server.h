@@ -28,6 +28,7 @@ struct ServerOptions {
 
   BatchOptions batch;
   size_t queue = 64;
+  int preparing = 2;                       // requests whose pictures are decoded at the same time
   int request_seconds = 120;               // from the end of the body to the end of the answer
   int default_max_tokens = 512;            // if a request does not say
   int most_tokens = 4096;                  // a request's max_tokens is cut to this
@@ -50,10 +51,12 @@ class Server {
 
   int port() const;
 
-  // Serves until Drain() has ended everything.
-  void Run();
+  // Serves until Drain() has ended everything. An Error if it could not go on that long; everything has ended
+  // then too.
+  Status Run();
 
-  // Stops accepting, answers what was accepted, and makes Run() return. Blocks until then.
+  // Stops accepting, answers what was accepted for as long as the options say, and makes Run() return. Blocks
+  // until then.
   void Drain();
 
  private:

@@ -1,59 +1,15 @@
 // The server under clients that are slow, greedy, gone or many, and how it ends.
-#include <arpa/inet.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <future>
 #include <map>
 #include <thread>
 #include <vector>
 
+#include "serve/raw_client.h"
 #include "serve/test_support.h"
 
 namespace mobilevlm::serve {
 namespace {
-
-// A connection without a library's manners.
-class RawClient {
- public:
-  explicit RawClient(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  }
-  ~RawClient() { Close(); }
-  void Close() {
-    if (socket_ >= 0) ::close(socket_);
-    socket_ = -1;
-  }
-  bool Send(const std::string& text) {
-    return ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
-  }
-  // What comes until `wanted` is in it, or the end.
-  std::string Read(const std::string& wanted = "\n\n\n", int milliseconds = 20'000) {
-    std::string text;
-    char buffer[4096];
-    pollfd entry{socket_, POLLIN, 0};
-    while (text.find(wanted) == std::string::npos && ::poll(&entry, 1, milliseconds) > 0) {
-      const ssize_t n = ::recv(socket_, buffer, sizeof(buffer), 0);
-      if (n <= 0) break;
-      text.append(buffer, static_cast<size_t>(n));
-    }
-    return text;
-  }
-
- private:
-  int socket_;
-};
-
-std::string PostHead(size_t length) {
-  return "POST " + std::string(kChat) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(length) +
-         "\r\n\r\n";
-}
 
 TEST(Server, LimitsBodies) {
   const RunningServer server;
@@ -155,6 +111,39 @@ TEST(Server, CorsIsOffUnlessAnOriginIsNamed) {
   const RunningServer other;
   EXPECT_NE(other.Client().Options(kChat)->status, 204);
   EXPECT_FALSE(other.Post(Ask("Hello"))->has_header("Access-Control-Allow-Origin"));
+}
+
+// No request's turn to be prepared comes.
+TEST(Server, BodiesCountUntilTheirRequestsArePrepared) {
+  ServerOptions options = Quiet();
+  options.preparing = 0;
+  options.drain_seconds = 0;
+  const RunningServer server(options);
+  std::string body = Ask("Hello").dump();
+  body.resize(options.max_body, ' ');
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto is_refused = [&] {
+    clients.push_back(std::make_unique<RawClient>(server.port()));
+    clients.back()->Send(PostHead(body.size()) + body);
+    return clients.back()->Read("overloaded", 200).find("overloaded") != std::string::npos;
+  };
+  int refused = 0;  // one after the other: those before them keep what they have taken
+  for (int i = 0; i < 60 && refused < 5; ++i) refused = is_refused() ? refused + 1 : 0;
+  EXPECT_EQ(refused, 5);
+  EXPECT_GE(clients.size(), 16U + 5U);
+  // A request whose client has gone leaves.
+  clients.clear();
+  const std::string gone = "mobilevlm_responses_total{path=\"/v1/chat/completions\",status=\"499\"}";
+  EXPECT_THAT(server.MetricsWith(gone), HasSubstr(gone));
+  EXPECT_FALSE(is_refused());
+}
+
+TEST(Server, TheWaitToBePreparedHasADeadline) {
+  ServerOptions options = Quiet();
+  options.preparing = 0;
+  options.request_seconds = 1;
+  const RunningServer server(options);
+  EXPECT_THAT(Error(server.Post(Ask("Hello")), 503), HasSubstr("no answer within 1 s"));
 }
 
 // An answer of about 2,000 tokens, whatever the model would like to say.

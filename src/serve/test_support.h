@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/base64.h"
 #include "serve/server.h"
 
 namespace mobilevlm::serve {
@@ -30,30 +31,18 @@ inline const Model& NanoModel() {
   return model;
 }
 
-inline std::string Base64(std::string_view bytes) {
-  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t bits = 0;
-    for (size_t k = 0; k < 3; ++k)
-      bits = bits << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) text += i + k > bytes.size() ? '=' : kAlphabet[bits >> (18 - 6 * k) & 63];
-  }
-  return text;
-}
-
 inline std::string PictureUri() {
   std::ifstream file(kGolden + "image_336.png", std::ios::binary);
   std::ostringstream bytes;
   bytes << file.rdbuf();
-  return "data:image/png;base64," + Base64(bytes.str());
+  return "data:image/png;base64," + EncodeBase64(bytes.str());
 }
 
 // The head of a PNG that claims to be 60,000 pixels wide and high.
 inline std::string PngBombUri() {
   std::string png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xEA\x60\0\0\xEA\x60\x08\x02\0\0\0", 29);
   png += std::string("\x0F\xB0\xE2\x15", 4) + std::string("\0\0\0\x10IDAT", 8) + std::string(16, '\0');
-  return "data:image/png;base64," + Base64(png);
+  return "data:image/png;base64," + EncodeBase64(png);
 }
 
 inline Json Ask(const std::string& text) {
@@ -78,23 +67,33 @@ inline ServerOptions Quiet() {
   return options;
 }
 
+inline void WaitUntilReady(int port) {
+  for (int i = 0; i < 500; ++i) {
+    if (const auto ready = httplib::Client("127.0.0.1", port).Get("/ready"); ready && ready->status == 200)
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 class RunningServer {
  public:
   explicit RunningServer(const ServerOptions& options = Quiet()) {
     Result<std::unique_ptr<Server>> server = Server::Create(NanoModel(), options);
     EXPECT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
-    thread_ = std::thread([this] { server_->Run(); });
-    for (int i = 0; i < 500; ++i) {
-      if (const auto ready = Client().Get("/ready"); ready && ready->status == 200) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    thread_ = std::thread([this] { ended_ = server_->Run(); });
+    WaitUntilReady(port());
   }
   ~RunningServer() { Stop(); }
   void Stop() {
     if (!thread_.joinable()) return;
     server_->Drain();
     thread_.join();
+  }
+  // How it ended, by itself.
+  Status WaitForEnd() {
+    thread_.join();
+    return ended_;
   }
   int port() const { return server_->port(); }
   Server& server() { return *server_; }
@@ -123,6 +122,7 @@ class RunningServer {
  private:
   std::unique_ptr<Server> server_;
   std::thread thread_;
+  Status ended_;
 };
 
 inline std::string Error(const httplib::Result& response, int status) {

@@ -156,6 +156,32 @@ test("stopped before its first word, a question goes back to be asked again", as
   await page.context().close();
 });
 
+test("a new conversation leaves nothing of a question that waits", async () => {
+  const page = await open();
+  answerWith(() => {});  // never
+  await page.evaluate(() => {
+    window.clocks = new Set();
+    const {setInterval, clearInterval} = window;
+    window.setInterval = (...args) => {
+      const clock = setInterval(...args);
+      window.clocks.add(clock);
+      return clock;
+    };
+    window.clearInterval = (clock) => {
+      window.clocks.delete(clock);
+      clearInterval(clock);
+    };
+  });
+  const clocks = () => page.evaluate(() => window.clocks.size);
+  await ask(page, "What?");
+  await page.waitForSelector(".waiting:visible");
+  assert.equal(await clocks(), 1);
+  await page.click("#new");
+  await until("no clock runs", async () => (await clocks()) === 0, 10_000);
+  assert.equal(await page.locator(".turn").count(), 0);
+  await page.context().close();
+});
+
 test("an error of the server is shown in its words, nothing is lost, trying again works", async () => {
   const page = await open();
   answerWith((response) => sendError(response, 500, {message: "The engine stumbled.", type: "server_error"}));

@@ -185,7 +185,7 @@ async function run(turn) {
     say(`Answer: ${turn.answer} ${cut}`);
   } catch (error) {
     const stopped = error.name === "AbortError";
-    if (!turns.includes(turn)) return;  // a new conversation has begun
+    if (!turns.includes(turn)) return turn.finish(stats);  // a new conversation has begun: only the clock must stop
     if (turn.answer !== "") {
       turn.finish(stats, stopped ? "Stopped." : error.message);
       say(stopped ? "Stopped" : error.message);
