@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <new>
 
@@ -53,6 +54,9 @@ int RunCommandLine(CLI::App& app, int argc, char** argv, const Status& status) {
   } catch (const std::bad_alloc&) {
     // What is large and foreseeable is refused before it is allocated; this is the rest.
     return ReportError(app, "the system has no more memory");
+  } catch (const std::exception& error) {
+    // Nothing here throws on purpose: this is what a library throws where nobody expected it.
+    return ReportError(app, fmt::format("unexpected error: {}", error.what()));
   }
   return status ? 0 : ReportError(app, status.error().message);
 }

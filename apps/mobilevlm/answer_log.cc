@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/parse_json.h"
 #include "batch_input.h"
 
 namespace mobilevlm::app {
@@ -20,7 +21,7 @@ Result<AnswerLog> AnswerLog::Open(const std::string& path, const std::string& ru
 }
 
 Status AnswerLog::ReadRow(std::string_view line) {
-  const auto row = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const auto row = ParseJson<nlohmann::ordered_json>(line, "row").value_or(nullptr);
   const auto is_string = [&](const char* key) { return row.contains(key) && row[key].is_string(); };
   if (!row.is_object() || !is_string("run") || !is_string("prompt") || !row.contains("image")) {
     return Fail("not a row of answers; wanted {}, or a new one", kForm.wanted);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 
 namespace mobilevlm::app {
@@ -31,8 +32,7 @@ Result<std::vector<std::string>> ImagesOf(const json& line) {
   return found->get<std::vector<std::string>>();
 }
 
-Result<BatchItem> ParseItem(std::string_view text, const std::string& prompt) {
-  const json line = json::parse(text, nullptr, /*allow_exceptions=*/false);
+Result<BatchItem> ReadItem(const json& line, const std::string& prompt) {
   if (!line.is_object()) return Fail("wanted a JSON object");
   BatchItem item;
   MVLM_ASSIGN(item.images, ImagesOf(line));
@@ -61,8 +61,10 @@ Result<BatchInput> ReadLines(const std::string& path, const std::string& prompt)
     begin = end + 1;
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    auto item = ParseItem(line, prompt);
-    if (!item) return Context(item.error(), "{}:{}", path, number);
+    const std::string where = fmt::format("{}:{}", path, number);
+    MVLM_ASSIGN(const json row, ParseJson(line, where));
+    auto item = ReadItem(row, prompt);
+    if (!item) return Context(item.error(), "{}", where);
     input.items.push_back(std::move(*item));
   }
   return input;

@@ -42,6 +42,7 @@ Result<bench::TemporaryDirectory> MakeModel(const BenchFlags& flags, LoadOptions
   synth.text_type = *text_type;
   synth.vision_type = *vision_type;
   synth.threads = load.threads;
+  synth.progress = ShowMegabytes("making the model", "the model of random weights was not made");
   MVLM_ASSIGN(auto directory, bench::TemporaryDirectory::Create());
   synth.out_dir = directory.path();
   MVLM_TRY(SynthesizeModel(synth));

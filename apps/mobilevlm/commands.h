@@ -7,6 +7,9 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
 
 #include "base/result.h"
 #include "command_line.h"
@@ -60,5 +63,10 @@ std::string TimingLine(const ModelInfo& model, const Stats& stats);
 std::atomic<bool>& InterruptFlag();
 // Whether the flag is set; does not install the handler.
 bool Interrupted();
+
+// For work that reports how far it is: a line of progress in whole megabytes, and the Error "interrupted:
+// CONSEQUENCE" after Ctrl-C. Installs the handler, so it is made before anything temporary is.
+std::function<Status(uint64_t done, uint64_t total)> ShowMegabytes(const std::string& label,
+                                                                   const std::string& consequence);
 
 }  // namespace mobilevlm::app

@@ -5,10 +5,8 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "base/progress.h"
 #include "commands.h"
 #include "convert/to_hf.h"
 
@@ -21,8 +19,8 @@ struct ConvertFlags {
   std::string in;
   std::string out_dir;
   std::string to = "gguf";
-  std::string type = "f16";
-  std::string vision_type = "f16";
+  std::string type;  // of the way to GGUF; empty: f16
+  std::string vision_type;
   std::string vision;
   std::string base;
   std::string mmproj;
@@ -30,26 +28,12 @@ struct ConvertFlags {
   int threads = 0;
 };
 
-// Shows the progress in whole megabytes, and ends the work after Ctrl-C.
 WorkProgress ShowProgress(const std::string& out_dir) {
-  InterruptFlag();
-  struct Shown {
-    std::optional<Progress> line;
-    uint64_t megabytes = 0;
-  };
-  const auto shown = std::make_shared<Shown>();
-  return [shown, out_dir](uint64_t done, uint64_t total) -> Status {
-    constexpr uint64_t kMegabyte = 1'000'000;
-    if (Interrupted()) return Fail("interrupted: the file in the making was not written to {}", out_dir);
-    if (done / kMegabyte == shown->megabytes) return {};
-    shown->megabytes = done / kMegabyte;
-    if (!shown->line) shown->line.emplace("converting, MB", total / kMegabyte);
-    shown->line->Update(shown->megabytes);
-    return {};
-  };
+  return ShowMegabytes("converting", fmt::format("the file in the making was not written to {}", out_dir));
 }
 
 Result<OutputType> ParseType(std::string_view flag, const std::string& name) {
+  if (name.empty()) return OutputType(DType::kF16);
   auto type = OutputType::Parse(name);
   if (!type) return Context(type.error(), "convert: {}", flag);
   return type;
@@ -79,6 +63,9 @@ Status ToGguf(const ConvertFlags& flags) {
 Status ToHf(const ConvertFlags& flags) {
   if (!flags.base.empty() || !flags.vision.empty()) {
     return Fail("convert: --base and --vision belong to the way to GGUF");
+  }
+  if (!flags.type.empty() || !flags.vision_type.empty()) {
+    return Fail("convert: --type and --vision-type belong to the way to GGUF");
   }
   ToHfOptions options;
   options.text = flags.in;
@@ -127,10 +114,10 @@ void AddConvertCommand(CLI::App& app, Status& status) {
   command->add_option("--to", flags->to, "gguf or hf")
       ->check(CLI::IsMember({"gguf", "hf"}))
       ->capture_default_str();
-  command->add_option("--type", flags->type, "Matrices of the text model: " + OutputType::Names())
-      ->capture_default_str();
-  command->add_option("--vision-type", flags->vision_type, "Matrices of the mmproj: the same types")
-      ->capture_default_str();
+  command->add_option("--type", flags->type,
+                      "Matrices of the text model: " + OutputType::Names() + " (default: f16)");
+  command->add_option("--vision-type", flags->vision_type,
+                      "Matrices of the mmproj: the same types (default: f16)");
   command->add_option("--vision", flags->vision, "A CLIP directory whose tower is used instead of IN's own");
   command->add_option("--base", flags->base, "The model that the LoRA adapter IN was trained on");
   command->add_option("--mmproj", flags->mmproj, "With --to hf: the vision file that belongs to IN");

@@ -87,7 +87,9 @@ void AddTask(CLI::App& eval, const eval::Task& task, Status& status) {
   command->add_option("--data", flags->task.data, "Directory with the benchmark's official files")
       ->required();
   AddAskFlags(*command, flags);
-  command->add_option("--split", flags->task.split, "Which split (default: the benchmark's usual one)");
+  if (task.has_splits) {
+    command->add_option("--split", flags->task.split, "Which split (default: the benchmark's usual one)");
+  }
   command->add_option("--questions", flags->task.questions,
                       "A LLaVA question file (JSONL) that chooses and words the questions");
   if (name == "textvqa") command->add_flag("!--no-ocr", flags->task.ocr_tokens, "Ask without OCR tokens");

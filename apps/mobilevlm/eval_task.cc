@@ -32,8 +32,10 @@ constexpr uint64_t kLargestRunFile = 1 << 20;
 std::string DefaultModelId(const LoadOptions& load) {
   const fs::path path(load.text);
   const std::string stem = path.stem().string();
-  return stem == "text" && path.has_parent_path() ? fs::absolute(path).parent_path().filename().string()
-                                                  : stem;
+  std::error_code ignored;  // then there is no absolute path
+  return stem == "text" && path.has_parent_path()
+             ? fs::absolute(path, ignored).parent_path().filename().string()
+             : stem;
 }
 
 // Everything that shapes the answers, and which of them this run gives.
@@ -119,9 +121,55 @@ Status WriteReports(const eval::Task& task, const eval::Benchmark& benchmark, co
   return {};
 }
 
+// Whether a question without an answer could have had one, as far as its picture goes.
+bool CanBeRead(const eval::Question& question) {
+  if (!question.image) return true;
+  auto picture = question.image->Open();
+  if (!picture) return false;
+  picture->apply_exif = false;  // as when it is asked about
+  return engine::LoadPicture(*picture).has_value();
+}
+
 bool HasReferences(const eval::Benchmark& benchmark) {
   return std::any_of(benchmark.questions.begin(), benchmark.questions.end(),
                      [](const eval::Question& question) { return !question.references.empty(); });
+}
+
+// What the flags change in how a benchmark is asked.
+void ApplySettings(const EvalTaskFlags& flags, eval::Benchmark& benchmark) {
+  const int max_tokens = flags.max_tokens > 0 ? flags.max_tokens : benchmark.max_tokens;
+  if (max_tokens != benchmark.max_tokens) {
+    benchmark.deviations.push_back(
+        fmt::format("answers of at most {} tokens, not {}", max_tokens, benchmark.max_tokens));
+    benchmark.max_tokens = max_tokens;
+  }
+  const ImageFit fit = flags.image_mode.empty()    ? benchmark.fit
+                       : flags.image_mode == "pad" ? ImageFit::kPad
+                                                   : ImageFit::kCrop;
+  if (fit != benchmark.fit) {
+    benchmark.deviations.push_back("--image-mode " + flags.image_mode);
+    benchmark.fit = fit;
+  }
+  if (flags.limit > 0 && flags.limit < benchmark.questions.size()) {
+    benchmark.notes.push_back(
+        fmt::format("only the first of {} questions (--limit {})", benchmark.questions.size(), flags.limit));
+    benchmark.deviations.push_back(benchmark.notes.back());
+    eval::LimitQuestions(flags.limit, benchmark.questions);
+  }
+}
+
+// Scores of answers from a file must not replace those of a run that is in `out`. A file is of that run if it
+// holds all that the run has answered: its own, or what its shards were merged to.
+Status CheckAnswersBelong(const std::string& answers, const std::string& out) {
+  std::error_code ignored;
+  if (!fs::exists(out + "/run.json", ignored)) return {};
+  const std::string own = out + "/answers.jsonl";
+  bool belongs = fs::equivalent(answers, own, ignored);
+  if (!belongs && answers != "-" && fs::exists(own, ignored)) {
+    MVLM_ASSIGN(belongs, eval::HoldsAllRows(answers, own));
+  }
+  if (belongs) return {};
+  return Fail("{}: holds another run than {}, whose scores would be lost; give another --out", out, answers);
 }
 
 }  // namespace
@@ -166,17 +214,12 @@ Status AskBenchmark(const eval::Benchmark& benchmark, const EvalTaskFlags& flags
 }
 
 Status RunEvalBenchmark(const eval::Task& task, const EvalTaskFlags& flags, eval::Benchmark benchmark) {
-  if (flags.max_tokens > 0) benchmark.max_tokens = flags.max_tokens;
-  if (!flags.image_mode.empty()) benchmark.fit = flags.image_mode == "pad" ? ImageFit::kPad : ImageFit::kCrop;
-  if (flags.limit > 0 && flags.limit < benchmark.questions.size()) {
-    benchmark.notes.push_back(
-        fmt::format("only the first of {} questions (--limit {})", benchmark.questions.size(), flags.limit));
-    eval::LimitQuestions(flags.limit, benchmark.questions);
-  }
+  ApplySettings(flags, benchmark);
   if (benchmark.questions.empty()) return Fail("{}: no question to ask", task.name);
 
   const std::string out = flags.out.empty() ? "eval-" + std::string(task.name) : flags.out;
   const bool asks = flags.answers.empty();
+  if (!asks && !flags.out.empty()) MVLM_TRY(CheckAnswersBelong(flags.answers, out));
   eval::RunSummary run;
   run.data = flags.task.data;
   if (asks) {
@@ -189,8 +232,14 @@ Status RunEvalBenchmark(const eval::Task& task, const EvalTaskFlags& flags, eval
                flags.shards);
     return {};
   }
-  MVLM_ASSIGN(const eval::Answers answers,
+  MVLM_ASSIGN(eval::Answers answers,
               eval::ReadAnswers(asks ? out + "/answers.jsonl" : flags.answers, benchmark));
+  if (flags.task.on_missing == eval::OnMissing::kSkip) {
+    // What this run has not answered it left out because of the picture; of a file only the pictures tell.
+    eval::LeaveOutUnanswered([&](const auto& question) { return asks || !CanBeRead(question); }, benchmark,
+                             answers);
+    if (benchmark.questions.empty()) return Fail("{}: no picture can be read", task.name);
+  }
   if (!HasReferences(benchmark)) {
     fmt::print(stderr, "{}: these questions have no reference answers, so nothing is scored\n", task.name);
     return {};

@@ -32,6 +32,7 @@ Result<bench::Report> MeasureSize(const ExperimentFlags& flags, const std::strin
   MVLM_ASSIGN(synth.size, FindModelSize(size));
   MVLM_ASSIGN(synth.text_type, ParseSynthType(flags.quant));
   MVLM_ASSIGN(synth.vision_type, ParseSynthType("q8_0"));
+  synth.progress = ShowMegabytes("making the model", "the model of random weights was not made");
   MVLM_ASSIGN(const bench::TemporaryDirectory directory, bench::TemporaryDirectory::Create());
   synth.out_dir = directory.path();
   MVLM_TRY(SynthesizeModel(synth));

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "bench/child_process.h"
 #include "bench/temporary_directory.h"
+#include "commands.h"
 #include "eval/report/plot.h"
 #include "eval/statistics.h"
 #include "experiment.h"
@@ -41,6 +42,7 @@ Result<Speed> MeasureSpeed(const LoadOptions& load, const eval::Benchmark& bench
   for (int repeat = 0; repeat <= repeats; ++repeat) {
     double total = 0, generate = 0, ids = 0;
     for (size_t i = 0; i < kQuestions; ++i) {
+      if (Interrupted()) return Fail("interrupted");
       const eval::Question& question = benchmark.questions[i * benchmark.questions.size() / kQuestions];
       MVLM_ASSIGN(const Picture picture, question.image->Open());
       session.Reset();
@@ -66,6 +68,7 @@ Result<Speed> MeasureSpeed(const LoadOptions& load, const eval::Benchmark& bench
 
 Status RunQuantisationExperiment(const ExperimentFlags& flags, const std::string& out) {
   MVLM_ASSIGN(const LoadOptions load, LoadWithDefault(flags.load));
+  InterruptFlag();  // from here on Ctrl-C ends the experiment in order: the formats' files go away
   MVLM_ASSIGN(const bench::TemporaryDirectory directory, bench::TemporaryDirectory::Create());
   ExperimentPage page{
       .name = "quantisation",
@@ -89,6 +92,7 @@ Status RunQuantisationExperiment(const ExperimentFlags& flags, const std::string
     LoadOptions smaller = load;
     smaller.text = directory.path() + "/text-" + format + ".gguf";
     MVLM_TRY(MakeFormat(load, format, smaller.text));
+    if (Interrupted()) return Fail("interrupted");
     std::error_code ignored;
     const uint64_t bytes = std::filesystem::file_size(smaller.text, ignored);
     MVLM_ASSIGN(const WorldAnswers asked,

@@ -28,6 +28,14 @@ Status WriteTensor(DType type, std::span<const uint64_t> shape, std::span<const 
   return WriteNpy(out, extents, DequantizeTensor(type, data));
 }
 
+// Strides of 0 let one stored element stand for any number of them, more than any memory holds.
+Status CheckStored(const NamedTensor& tensor, const std::string& path) {
+  const uint64_t stored = tensor.data.size() / GetDTypeInfo(tensor.type).block_bytes;
+  if (tensor.elements() <= stored) return {};
+  return Fail("{}: tensor {}: wanted at most the {} elements that are stored, found shape {}", path,
+              tensor.name, stored, ShapeText(tensor.shape));
+}
+
 Status ExtractTensor(const InspectFlags& flags) {
   std::error_code ignored;
   const bool directory = std::filesystem::is_directory(flags.file, ignored);
@@ -35,6 +43,7 @@ Status ExtractTensor(const InspectFlags& flags) {
     MVLM_ASSIGN(const WeightFiles files,
                 directory ? WeightFiles::Open(flags.file) : WeightFiles::OpenFile(flags.file));
     MVLM_ASSIGN(const NamedTensor* tensor, files.Require(flags.tensor));
+    MVLM_TRY(CheckStored(*tensor, files.FileOf(*tensor)));
     std::vector<float> values(tensor->elements());
     ReadElements(*tensor, 0, values.size(), values.data());
     return WriteNpy(flags.npy, std::vector<size_t>(tensor->shape.begin(), tensor->shape.end()), values);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "checkpoint/hf_directory.h"
 #include "schema/tensors.h"
@@ -26,7 +27,7 @@ bool Exists(const std::string& path) {
 
 // model_type of config.json, or empty.
 std::string ModelType(const std::string& text) {
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = ParseJson(text, "config.json").value_or(nullptr);
   if (!json.is_object() || !json.contains("model_type") || !json["model_type"].is_string()) return "";
   return json["model_type"];
 }

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/parse_json.h"
 #include "base/units.h"
 #include "inspect_report.h"
 #include "memory_json.h"
@@ -47,7 +48,7 @@ std::string ReportJson(const InspectReport& report) {
   json["config"] = Json::object();
   for (const auto& [name, value] : report.config) {
     // Numbers and lists stay what they are.
-    const Json parsed = Json::parse(value, nullptr, /*allow_exceptions=*/false);
+    const Json parsed = ParseJson<Json>(value, name).value_or(nullptr);
     json["config"][name] = parsed.is_number() || parsed.is_array() ? parsed : Json(value);
   }
   json["tensors"] = Json::array();

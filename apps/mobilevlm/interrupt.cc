@@ -1,5 +1,8 @@
 #include <csignal>
+#include <memory>
+#include <optional>
 
+#include "base/progress.h"
 #include "commands.h"
 
 namespace mobilevlm::app {
@@ -28,5 +31,24 @@ std::atomic<bool>& InterruptFlag() {
 }
 
 bool Interrupted() { return interrupted.load(); }
+
+std::function<Status(uint64_t done, uint64_t total)> ShowMegabytes(const std::string& label,
+                                                                   const std::string& consequence) {
+  InterruptFlag();
+  struct Shown {
+    std::optional<Progress> line;
+    uint64_t megabytes = 0;
+  };
+  const auto shown = std::make_shared<Shown>();
+  return [shown, label, consequence](uint64_t done, uint64_t total) -> Status {
+    constexpr uint64_t kMegabyte = 1'000'000;
+    if (Interrupted()) return Fail("interrupted: {}", consequence);
+    if (done / kMegabyte == shown->megabytes) return {};
+    shown->megabytes = done / kMegabyte;
+    if (!shown->line) shown->line.emplace(label + ", MB", total / kMegabyte);
+    shown->line->Update(shown->megabytes);
+    return {};
+  };
+}
 
 }  // namespace mobilevlm::app

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "engine/picture.h"
 #include "world/dataset.h"
@@ -55,7 +56,7 @@ std::string FirstQuestion(const Json& sample) {
 
 Status TakeAnnotations(const SampleSource& source, const Take& take) {
   MVLM_ASSIGN(const std::string text, ReadFile(source.annotations, kMaxAnnotationBytes));
-  const Json list = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  MVLM_ASSIGN(const Json list, ParseJson(text, source.annotations));
   if (!list.is_array()) return Fail("{}: wanted a JSON list of samples", source.annotations);
   const std::filesystem::path directory = std::filesystem::path(source.annotations).parent_path();
   uint64_t taken = 0;

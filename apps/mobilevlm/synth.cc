@@ -67,6 +67,8 @@ Status RunSynth(const SynthFlags& flags) {
               ParseType("--vision-type", flags.vision_type.empty() ? "q8_0" : flags.vision_type));
   options.text = !flags.only_vision;
   options.vision = !flags.only_text;
+  options.progress =
+      ShowMegabytes("writing", fmt::format("the file in the making was not written to {}", options.out_dir));
   MVLM_TRY(SynthesizeModel(options));
   if (!gguf) {
     fmt::print("{}\n", options.out_dir);

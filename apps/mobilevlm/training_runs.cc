@@ -19,6 +19,7 @@
 #include "base/content_hash.h"
 #include "base/directories.h"
 #include "base/mapped_file.h"
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "command_line.h"
 #include "find_trainer.h"
@@ -119,11 +120,15 @@ Status CheckSet(const std::string& set) {
 Status CheckFinished(const std::string& stage) {
   const std::string path = stage + "/latest/state.json";
   MVLM_ASSIGN(const std::string text, ReadFile(path, kLargestText));
-  const auto state = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  MVLM_ASSIGN(const auto state, ParseJson(text, path));
   if (!state.is_object()) return Fail("{}: wanted the state of a checkpoint", path);
-  if (state.value("finished", false)) return {};
-  return Fail("{}: wanted a finished stage, its newest checkpoint is of step {}", stage,
-              state.value("step", int64_t{0}));
+  const auto finished = state.find("finished");
+  if (finished == state.end() || !finished->is_boolean()) {
+    return Fail("{}: finished: wanted true or false", path);
+  }
+  if (finished->get<bool>()) return {};
+  MVLM_ASSIGN(const int64_t step, ReadWhole(state, "step", path));
+  return Fail("{}: wanted a finished stage, its newest checkpoint is of step {}", stage, step);
 }
 
 // Of a mini run's stage 0, which must be finished.

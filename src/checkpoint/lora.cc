@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "gguf/reader.h"
 
@@ -46,7 +47,7 @@ Status RefuseVariants(const Json& json, const std::string& path) {
 
 Result<LoraSettings> ReadSettings(const std::string& path) {
   MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxConfigBytes));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  MVLM_ASSIGN(const Json json, ParseJson(text, path));
   if (!json.is_object()) return Fail("{}: not a JSON object", path);
   MVLM_TRY(RefuseVariants(json, path));
   if (!json.contains("r") || !json["r"].is_number_integer() || json["r"].get<int64_t>() < 1 ||

@@ -1,5 +1,6 @@
 #include "checkpoint/named_tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/checked_math.h"
@@ -36,6 +37,14 @@ uint64_t NamedTensor::elements() const {
   uint64_t count = 1;
   for (const uint64_t extent : shape) count *= extent;
   return count;
+}
+
+tl::unexpected<Error> NotReadable(const std::string& path, std::string_view name,
+                                  std::span<const OtherTensor> others) {
+  const auto same = [name](const OtherTensor& other) { return other.name == name; };
+  const auto other = std::find_if(others.begin(), others.end(), same);
+  if (other == others.end()) return Fail("{}: tensor {} is missing", path, name);
+  return Fail("{}: tensor {}: wanted F32, F16 or BF16, found {}", path, name, other->dtype);
 }
 
 std::optional<uint64_t> DenseBytes(DType type, std::span<const uint64_t> shape) {

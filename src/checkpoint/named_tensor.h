@@ -6,8 +6,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "tensor/dtype.h"
 
 namespace mobilevlm {
@@ -29,6 +31,10 @@ struct OtherTensor {
   std::string name;
   std::string dtype;
 };
+
+// The Error for a name that none of the readable tensors of `path` has: it is one of `others`, or missing.
+tl::unexpected<Error> NotReadable(const std::string& path, std::string_view name,
+                                  std::span<const OtherTensor> others);
 
 // Bytes of a tensor without gaps; nullopt on overflow.
 std::optional<uint64_t> DenseBytes(DType type, std::span<const uint64_t> shape);

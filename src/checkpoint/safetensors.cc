@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/check.h"
+#include "base/parse_json.h"
 
 namespace mobilevlm {
 namespace {
@@ -93,7 +94,7 @@ class SafetensorsParser {
       }
       return true;
     };
-    Json header = Json::parse(text, watch, /*allow_exceptions=*/false);
+    MVLM_ASSIGN(Json header, ParseJson(text, fmt::format("{}: the safetensors header", path), watch));
     if (!header.is_object()) return Fail("{}: the safetensors header is not a JSON object", path);
     if (!duplicate.empty()) return Fail("{}: tensor {} appears twice", path, duplicate);
     return header;
@@ -184,12 +185,7 @@ const NamedTensor* SafetensorsFile::Find(std::string_view name) const {
 
 Result<const NamedTensor*> SafetensorsFile::Require(std::string_view name) const {
   if (const NamedTensor* tensor = Find(name)) return tensor;
-  for (const OtherTensor& other : others_) {
-    if (other.name == name) {
-      return Fail("{}: tensor {}: wanted F32, F16 or BF16, found {}", path_, name, other.dtype);
-    }
-  }
-  return Fail("{}: tensor {} is missing", path_, name);
+  return NotReadable(path_, name, others_);
 }
 
 void SafetensorsFile::Release(std::span<const std::byte> data) const {

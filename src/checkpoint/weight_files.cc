@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "checkpoint/zip_archive.h"
 #include "gguf/reader.h"
@@ -37,7 +38,7 @@ using ShardMap = std::map<std::string, std::vector<std::string>>;  // file -> te
 // The weight_map of an index. Files must be names in the same directory, nothing that leads out of it.
 Result<ShardMap> ReadIndex(const std::string& path) {
   MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxIndexBytes));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  MVLM_ASSIGN(const Json json, ParseJson(text, path));
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
     return Fail("{}: wanted a JSON object with weight_map", path);
   }
@@ -179,12 +180,7 @@ const NamedTensor* WeightFiles::Find(std::string_view name) const {
 
 Result<const NamedTensor*> WeightFiles::Require(std::string_view name) const {
   if (const NamedTensor* tensor = Find(name)) return tensor;
-  for (const OtherTensor& other : others()) {
-    if (other.name == name) {
-      return Fail("{}: tensor {}: wanted F32, F16 or BF16, found {}", path_, name, other.dtype);
-    }
-  }
-  return Fail("{}: tensor {} is missing", path_, name);
+  return NotReadable(path_, name, others());
 }
 
 const std::string& WeightFiles::FileOf(const NamedTensor& tensor) const {

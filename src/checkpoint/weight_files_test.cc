@@ -92,6 +92,8 @@ TEST_F(WeightFilesTest, Indexes) {
   EXPECT_THAT(Error(), HasSubstr("weight_map is empty"));
   WriteIndex("[]");
   EXPECT_THAT(Error(), HasSubstr("wanted a JSON object with weight_map"));
+  WriteIndex(fmt::format(R"({{"a": {}{}}})", std::string(200'000, '['), std::string(200'000, ']')));
+  EXPECT_THAT(Error(), HasSubstr("model.safetensors.index.json: wanted JSON nested at most 256 deep"));
 }
 
 TEST_F(WeightFilesTest, FewerFilesThanTheirNamesSay) {

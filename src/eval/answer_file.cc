@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "base/content_hash.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr LineLog::Form kForm = {.begin = "{\"question_id\": ", .wanted = "a file that eval has written"};
 constexpr size_t kIdDigits = 22;  // as long as LLaVA's
+constexpr uint64_t kLargestFile = uint64_t{16} << 30;
 
 std::string WriteNumber(double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : "null"; }
 
@@ -26,7 +28,7 @@ std::string WriteRow(const Benchmark& benchmark, size_t index, const ModelAnswer
                                 JsonQuote(question.prompt), JsonQuote(answer.text));
   if (benchmark.task == "mmbench") {
     std::string texts, letters;
-    for (const auto& [letter, text] : question.options) {
+    for (const auto& [letter, text] : question.ListedOptions()) {
       texts += (texts.empty() ? "" : ", ") + JsonQuote(text);
       letters += fmt::format("{}\"{}\"", letters.empty() ? "" : ", ", letter);
     }
@@ -37,6 +39,14 @@ std::string WriteRow(const Benchmark& benchmark, size_t index, const ModelAnswer
   for (const auto& [name, value] : answer.scores)
     row += fmt::format(", {}: {}", JsonQuote(name), WriteNumber(value));
   return row + "}}";
+}
+
+std::vector<std::string_view> WholeLines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1)) {
+    lines.push_back(text.substr(0, end));
+  }
+  return lines;
 }
 
 Result<int64_t> IndexOf(const JsonRow& row) {
@@ -105,7 +115,6 @@ void LimitQuestions(size_t most, std::vector<Question>& questions) {
 }
 
 Result<std::string> MergeAnswers(const std::vector<std::string>& paths) {
-  constexpr uint64_t kLargest = uint64_t{16} << 30;
   struct Row {
     int64_t index;
     std::string_view line;
@@ -115,7 +124,7 @@ Result<std::string> MergeAnswers(const std::vector<std::string>& paths) {
   texts.reserve(paths.size());
   std::vector<Row> rows;
   for (const std::string& path : paths) {
-    MVLM_ASSIGN(std::string text, ReadFile(path, kLargest));
+    MVLM_ASSIGN(std::string text, ReadFile(path, kLargestFile));
     texts.push_back(std::move(text));
     const std::string_view whole = texts.back();
     size_t number = 0;
@@ -141,6 +150,15 @@ Result<std::string> MergeAnswers(const std::vector<std::string>& paths) {
     merged += '\n';
   }
   return merged;
+}
+
+Result<bool> HoldsAllRows(const std::string& whole, const std::string& part) {
+  MVLM_ASSIGN(const std::string whole_text, ReadFile(whole, kLargestFile));
+  MVLM_ASSIGN(const std::string part_text, ReadFile(part, kLargestFile));
+  const std::vector<std::string_view> rows = WholeLines(part_text), all = WholeLines(whole_text);
+  const std::unordered_set<std::string_view> known(all.begin(), all.end());
+  return !rows.empty() &&
+         std::all_of(rows.begin(), rows.end(), [&](auto row) { return known.contains(row); });
 }
 
 }  // namespace mobilevlm::eval

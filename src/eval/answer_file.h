@@ -56,5 +56,8 @@ void LimitQuestions(size_t most, std::vector<Question>& questions);
 // The answer files of all shards of a run as one, in the order of the questions. An Error names a question
 // that two files answer, or a file without rows of a run.
 Result<std::string> MergeAnswers(const std::vector<std::string>& paths);
+// Whether the answer file `whole` has every row of `part`, which has at least one. A line without its end,
+// left by a run that was killed, is none.
+Result<bool> HoldsAllRows(const std::string& whole, const std::string& part);
 
 }  // namespace mobilevlm::eval

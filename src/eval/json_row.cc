@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 
 namespace mobilevlm::eval {
@@ -119,9 +120,8 @@ JsonDocument::~JsonDocument() = default;
 JsonRow JsonDocument::root() const { return {*root_, name_}; }
 
 Result<JsonDocument> JsonDocument::Parse(std::string_view text, const std::string& name) {
-  auto root = std::make_unique<json>(json::parse(text, nullptr, /*allow_exceptions=*/false));
-  if (root->is_discarded()) return Fail("{}: not valid JSON", name);
-  return JsonDocument(std::move(root), name);
+  MVLM_ASSIGN(json root, ParseJson(text, name));
+  return JsonDocument(std::make_unique<json>(std::move(root)), name);
 }
 
 Result<JsonDocument> JsonDocument::Read(const std::string& path) {
@@ -140,8 +140,7 @@ Result<JsonDocument> JsonDocument::ReadLines(const std::string& path) {
     begin = end + 1;
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    json value = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded()) return Fail("{}:{}: not valid JSON", path, number);
+    MVLM_ASSIGN(json value, ParseJson(line, fmt::format("{}:{}", path, number)));
     document.root_->push_back(std::move(value));
     numbers.push_back(number);
   }

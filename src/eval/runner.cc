@@ -173,20 +173,17 @@ class Run {
   Status AnswerUnit(Session& session, const WorkUnit& unit, const Result<MaybePicture>& picture) {
     for (size_t i = unit.begin; i < unit.end && !Stopped(); ++i) {
       const Question& question = benchmark_.questions[i];
-      const Clock::time_point start = Clock::now();
-      Result<std::optional<Asked>> asked = tl::unexpected<Error>(Error{});
-      if (picture) {
-        asked = AskQuestion(session, benchmark_, question, *picture, {options_.confidence, options_.cancel});
-      } else {
-        asked = tl::unexpected<Error>(picture.error());
-      }
-      if (!asked) {
-        const auto error = Context(asked.error(), "{}", question.where);
+      if (!picture) {
+        const auto error = Context(picture.error(), "{}", question.where);
         if (options_.on_missing == OnMissing::kFail) return error;
         collector_.AddSkipped(error.value().message);
         MVLM_TRY(collector_.Add(i, {}));
         continue;
       }
+      const Clock::time_point start = Clock::now();
+      auto asked =
+          AskQuestion(session, benchmark_, question, *picture, {options_.confidence, options_.cancel});
+      if (!asked) return Context(asked.error(), "{}", question.where);
       if (!*asked) return {};  // cancelled
       MVLM_TRY(collector_.Add(i, {.asked = std::move(*asked), .milliseconds = MillisecondsSince(start)}));
     }

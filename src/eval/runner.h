@@ -22,7 +22,9 @@ struct RunOptions {
   std::string model_id;
   ShardRange range;         // which questions
   bool confidence = false;  // also the probability of each generated answer, as "confidence" in the metadata
-  OnMissing on_missing = OnMissing::kFail;  // a picture that cannot be read: end, or leave the question out
+  // A picture that cannot be read (by `decode`, before its question is asked): end, or leave the question
+  // out. Whatever else goes wrong ends the run.
+  OnMissing on_missing = OnMissing::kFail;
   const std::atomic<bool>* cancel = nullptr;
   // Decodes a picture ahead of its turn. Without it each is decoded when it is asked about.
   std::function<Result<Picture>(const Picture&)> decode = {};

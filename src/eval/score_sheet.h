@@ -49,6 +49,8 @@ struct ScoreSheet {
   std::vector<UnitScore> units;
   size_t missing = 0;  // questions without an answer; they count as wrong
   std::vector<std::string> notes;
+  // As Benchmark::deviations: with any, the headline does not stand beside published figures.
+  std::vector<std::string> deviations;
 };
 
 // The mean of scores in [0, 1] in percent: Wilson's interval where all are 0 or 1, else the bootstrap's.

@@ -18,6 +18,12 @@ std::string FiguresToJson(const std::vector<Figure>& figures, std::string_view i
   return json + fmt::format("\n{}}}", indent);
 }
 
+std::string TextsToJson(const std::vector<std::string>& texts) {
+  std::string json = "[";
+  for (const std::string& text : texts) json += (&text == texts.data() ? "" : ", ") + JsonQuote(text);
+  return json + "]";
+}
+
 std::string Members(const ScoreSheet& sheet) {
   std::string json =
       fmt::format("  \"task\": {},\n  \"variant\": {},\n  \"figures\": {},\n  \"breakdowns\": {{",
@@ -26,10 +32,8 @@ std::string Members(const ScoreSheet& sheet) {
     json += fmt::format("{}\n    {}: {}", &breakdown == sheet.breakdowns.data() ? "" : ",",
                         JsonQuote(breakdown.dimension), FiguresToJson(breakdown.figures, "    "));
   }
-  json += fmt::format("}},\n  \"missing\": {},\n  \"notes\": [", sheet.missing);
-  for (const std::string& note : sheet.notes)
-    json += (&note == sheet.notes.data() ? "" : ", ") + JsonQuote(note);
-  return json + "]";
+  return json + fmt::format("}},\n  \"missing\": {},\n  \"notes\": {},\n  \"deviations\": {}", sheet.missing,
+                            TextsToJson(sheet.notes), TextsToJson(sheet.deviations));
 }
 
 Result<double> Number(const JsonRow& row, std::string_view key) {

@@ -10,7 +10,7 @@
 namespace mobilevlm::eval {
 
 // {"task", "variant", "figures": {"name": {"value", "unit", "count", "low", "high"}}, "breakdowns": {...},
-// "missing", "notes"}; `units` adds {"units": [["key", score], ...]} and the run.
+// "missing", "notes", "deviations"}; RunToJson adds {"units": [["key", score], ...]} and the run.
 std::string SheetToJson(const ScoreSheet& sheet);
 std::string RunToJson(const ScoreSheet& sheet, const RunSummary& run);
 

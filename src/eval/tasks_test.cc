@@ -123,6 +123,94 @@ TEST_F(Files, AnAnswerFileTakesOnlyItsOwnRows) {
   EXPECT_FALSE((*answers)[1]);
 }
 
+TEST_F(Files, OptionsWithoutATextAreLost) {
+  const std::string head = "index\tquestion\tA\tB\tC\tD\tanswer\timage\n";
+  const auto load = [&](const std::string& row) {
+    const std::string path =
+        Write("mmbench_dev_en_20231003.tsv", head + row + "\tQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n");
+    return FindTask("mmbench").value()->load({.data = path, .split = "", .questions = ""});
+  };
+  // "None" stands before the answer: the prompt ends there, its letter is no choice, the row stays.
+  const auto benchmark = load("7\tWhich?\tred\tNone\tblue\t\tC");
+  ASSERT_TRUE(benchmark) << benchmark.error().message;
+  ASSERT_EQ(benchmark->questions.size(), 1u);
+  const Question& question = benchmark->questions[0];
+  EXPECT_TRUE(question.prompt.starts_with("Which?\nA. red\nAnswer with")) << question.prompt;
+  EXPECT_EQ(question.options, (Options{{'A', "red"}, {'C', "blue"}}));
+  EXPECT_EQ(question.references, std::vector<std::string>{"C"});
+  EXPECT_TRUE(benchmark->deviations.empty());
+  EXPECT_TRUE(load("7\tWhich?\tred\tnone\t\t\tB"));  // the answer itself is lost
+  for (const char* answer : {"C", "D", "E", "AB"}) {
+    const auto wrong = load(std::string("7\tWhich?\tred\tblue\t\t\t") + answer);
+    ASSERT_FALSE(wrong) << answer;
+    EXPECT_NE(wrong.error().message.find("wanted the letter of an option"), std::string::npos);
+  }
+}
+
+TEST_F(Files, LoopsOfLinksAreNoFiles) {
+  Write("existence/1.txt", "Is it?\tYes\nIs it not?\tNo\n");
+  for (const char* name : {"images", "questions_answers_YN", "1.jpg", "1.png"}) {
+    std::filesystem::create_symlink(name, directory_ / "existence" / name);
+  }
+  const auto benchmark =
+      FindTask("mme").value()->load({.data = directory_.string(), .split = "", .questions = ""});
+  ASSERT_TRUE(benchmark) << benchmark.error().message;
+  EXPECT_EQ(benchmark->questions.size(), 2u);
+}
+
+TEST_F(Files, WhatIsNotThePublishedProtocolSaysSo) {
+  Write("existence/1.txt", "Is it?\tYes\nIs it not?\tNo\n");
+  const auto mme = FindTask("mme").value()->load({.data = directory_.string(), .split = "", .questions = ""});
+  ASSERT_TRUE(mme) << mme.error().message;
+  ASSERT_EQ(mme->deviations.size(), 1u);
+  EXPECT_TRUE(mme->deviations[0].starts_with("tasks that are not there: count, position"))
+      << mme->deviations[0];
+  Write("problems.json", "{}");
+  Write("pid_splits.json", R"({"test": [], "val": []})");
+  const auto science = [&](const std::string& split) {
+    return FindTask("scienceqa")
+        .value()
+        ->load({.data = directory_.string(), .split = split, .questions = ""});
+  };
+  EXPECT_TRUE(science("")->deviations.empty());
+  EXPECT_EQ(science("val")->deviations, std::vector<std::string>{"split val"});
+}
+
+// Of the questions without an answer those whose pictures are broken go, with all of their group.
+TEST(LeaveOut, BrokenPicturesTakeTheirGroupsAlong) {
+  Benchmark benchmark{.task = "test", .variant = "", .questions = {}, .notes = {}};
+  Answers answers;
+  const auto add = [&](const char* id, const char* group, bool answered) {
+    Question& question = benchmark.questions.emplace_back();
+    question.id = id;
+    question.group = group;
+    answers.push_back(answered ? std::optional(ModelAnswer{.text = id}) : std::nullopt);
+  };
+  add("a", "1", true);
+  add("b", "1", false);  // broken
+  add("c", "2", true);
+  add("d", "2", true);
+  add("e", "", false);  // not broken: wrong
+  add("f", "", true);
+  add("g", "", false);  // broken
+  LeaveOutUnanswered([](const Question& question) { return question.id != "e"; }, benchmark, answers);
+  std::string ids, texts;
+  for (const Question& question : benchmark.questions) ids += question.id;
+  for (const auto& answer : answers) texts += answer ? answer->text : "-";
+  EXPECT_EQ(ids, "cdef");
+  EXPECT_EQ(texts, "cd-f");
+  const std::vector<std::string> note = {"3 questions left out: their pictures cannot be read"};
+  EXPECT_EQ(benchmark.notes, note);
+  EXPECT_EQ(benchmark.deviations, note);
+}
+
+TEST_F(Files, AMergedFileHoldsTheRowsOfItsShards) {
+  const std::string part = Write("part.jsonl", "{\"a\": 2}\n{\"torn");
+  EXPECT_TRUE(HoldsAllRows(Write("whole.jsonl", "{\"a\": 1}\n{\"a\": 2}\n"), part).value());
+  EXPECT_FALSE(HoldsAllRows(Write("other.jsonl", "{\"a\": 1}\n"), part).value());
+  EXPECT_FALSE(HoldsAllRows(part, Write("empty.jsonl", "")).value());
+}
+
 // Always yes: F1 2/3 a subset; the sums of MME as worked in its protocol.
 TEST(Scores, OfAlwaysYes) {
   Benchmark pope{.task = "pope", .variant = "", .questions = {}, .notes = {}};

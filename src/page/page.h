@@ -14,9 +14,6 @@ namespace mobilevlm::page {
 // &, <, >, " and ' as entities; bytes that are not valid UTF-8 as U+FFFD.
 std::string EscapeHtml(std::string_view text);
 
-// Base64 with padding (RFC 4648, section 4).
-std::string EncodeBase64(std::string_view bytes);
-
 // <img> with the picture inside, at most `side` pixels a side.
 Result<std::string> ImageHtml(const Image& picture, int side, std::string_view alternative);
 

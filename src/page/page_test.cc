@@ -22,19 +22,6 @@ TEST(Page, EscapesWhatCouldBeMarkup) {
   EXPECT_EQ(EscapeHtml("\xE0\x80\x80"), "\uFFFD\uFFFD\uFFFD");  // overlong
 }
 
-TEST(Page, Base64OfTheStandard) {  // RFC 4648, section 10
-  for (const auto& [text, encoded] : {std::pair{"", ""},
-                                      {"f", "Zg=="},
-                                      {"fo", "Zm8="},
-                                      {"foo", "Zm9v"},
-                                      {"foob", "Zm9vYg=="},
-                                      {"fooba", "Zm9vYmE="},
-                                      {"foobar", "Zm9vYmFy"}}) {
-    EXPECT_EQ(EncodeBase64(text), encoded);
-  }
-  EXPECT_EQ(EncodeBase64("\xFB\xFF"), "+/8=");
-}
-
 TEST(Page, HoldsItsPartsAndNothingFromElsewhere) {
   const auto image = ImageHtml(Image(300, 100), 150, "a <dog>");
   ASSERT_TRUE(image.has_value());

@@ -71,12 +71,11 @@ Status WriteWeights(const SynthOptions& options, const std::vector<PlannedTensor
   const bool torch = options.layout == SynthLayout::kHfBin;
   const std::string stem = torch ? "pytorch_model" : "model";
   const std::string extension = torch ? "bin" : "safetensors";
-  uint64_t total = 0;
-  for (const PlannedTensor& tensor : plan) total += tensor.bytes();
+  WrittenWeights written{.progress = options.progress, .total = BytesOf(plan)};
   RandomWeights weights(options.seed, options.threads);
-  PlannedWeights planned(weights, options.out_dir, total);
+  PlannedWeights planned(weights, written);
 
-  const size_t cut = options.shards == 1 ? plan.size() : FirstShard(plan, total);
+  const size_t cut = options.shards == 1 ? plan.size() : FirstShard(plan, written.total);
   std::vector<std::vector<StreamedTensor>> shards(static_cast<size_t>(options.shards));
   for (size_t i = 0; i < plan.size(); ++i) {
     shards[i < cut ? 0 : 1].push_back(
@@ -93,7 +92,7 @@ Status WriteWeights(const SynthOptions& options, const std::vector<PlannedTensor
   }
   if (shards.size() == 1) return {};
   return WriteFileAtomically(fmt::format("{}/{}.{}.index.json", options.out_dir, stem, extension),
-                             Index(shards, names, total).dump(2) + "\n");
+                             Index(shards, names, written.total).dump(2) + "\n");
 }
 
 }  // namespace

@@ -5,8 +5,6 @@
 namespace mobilevlm {
 namespace {
 
-constexpr uint64_t kMegabyte = 1000000;
-
 uint64_t Product(const std::vector<uint64_t>& extents) {
   uint64_t product = 1;
   for (const uint64_t extent : extents) product *= extent;
@@ -58,17 +56,19 @@ Result<std::vector<PlannedTensor>> PlanTensors(const std::vector<TensorSpec>& sp
   return plan;
 }
 
-PlannedWeights::PlannedWeights(RandomWeights& weights, const std::string& path, uint64_t total_bytes)
-    : weights_(weights), progress_("writing MB of " + path, total_bytes / kMegabyte) {}
+uint64_t BytesOf(const std::vector<PlannedTensor>& plan) {
+  uint64_t total = 0;
+  for (const PlannedTensor& tensor : plan) total += tensor.bytes();
+  return total;
+}
 
 Status PlannedWeights::Stream(const PlannedTensor& tensor, const GgufWriter::ByteSink& sink) {
   return weights_.Stream(tensor.type, tensor.distribution, tensor.elements(),
                          [&](std::span<const std::byte> bytes) -> Status {
                            MVLM_TRY(sink(bytes));
-                           const uint64_t before = done_ / kMegabyte;
-                           done_ += bytes.size();
-                           if (done_ / kMegabyte != before) progress_.Update(done_ / kMegabyte);
-                           return {};
+                           written_.done += bytes.size();
+                           if (!written_.progress) return {};
+                           return written_.progress(written_.done, written_.total);
                          });
 }
 

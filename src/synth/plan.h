@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/progress.h"
 #include "base/result.h"
 #include "schema/tensors.h"
 #include "synth/random_weights.h"
@@ -29,17 +28,25 @@ struct PlannedTensor {
 Result<std::vector<PlannedTensor>> PlanTensors(const std::vector<TensorSpec>& specs, DType matrices,
                                                int layers);
 
-// Streams planned tensors one after another, and shows how far the file is.
+uint64_t BytesOf(const std::vector<PlannedTensor>& plan);
+
+// How far the weights of a model are, over all of its files.
+struct WrittenWeights {
+  std::function<Status(uint64_t done, uint64_t total)> progress;  // or none; an Error stops the work
+  uint64_t total = 0;
+  uint64_t done = 0;
+};
+
+// Streams planned tensors one after another, and says how far they are.
 class PlannedWeights {
  public:
-  PlannedWeights(RandomWeights& weights, const std::string& path, uint64_t total_bytes);
+  PlannedWeights(RandomWeights& weights, WrittenWeights& written) : weights_(weights), written_(written) {}
 
   Status Stream(const PlannedTensor& tensor, const GgufWriter::ByteSink& sink);
 
  private:
   RandomWeights& weights_;
-  Progress progress_;
-  uint64_t done_ = 0;
+  WrittenWeights& written_;
 };
 
 }  // namespace mobilevlm

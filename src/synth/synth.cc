@@ -16,10 +16,8 @@ namespace mobilevlm {
 namespace {
 
 Status WriteTensors(GgufWriter& out, const std::vector<PlannedTensor>& plan, RandomWeights& weights,
-                    const std::string& path) {
-  uint64_t total = 0;
-  for (const PlannedTensor& tensor : plan) total += tensor.bytes();
-  PlannedWeights planned(weights, path, total);
+                    WrittenWeights& written, const std::string& path) {
+  PlannedWeights planned(weights, written);
   for (const PlannedTensor& tensor : plan) {
     out.AddStreamedTensor(tensor.spec.gguf_name, tensor.type, tensor.spec.shape,
                           [&](const GgufWriter::ByteSink& sink) { return planned.Stream(tensor, sink); });
@@ -65,20 +63,23 @@ Status SynthesizeModel(const SynthOptions& options) {
   MVLM_ASSIGN(const auto vision, PlanTensors(specs, options.vision_type, size.vision.used_layers));
 
   MVLM_TRY(MakeDirectories(options.out_dir));
+  WrittenWeights written{.progress = options.progress};
+  if (options.text) written.total += BytesOf(text);
+  if (options.vision) written.total += BytesOf(vision);
   // Two generators, so that either file is the same whether or not the other is written.
   if (options.text) {
     RandomWeights weights(options.seed, options.threads);
     GgufWriter out;
     WriteLlmConfig(out, ModelName(options), options.text_type, size.llm);
     WriteVocab(out, SyntheticVocabulary(size.llm.vocab));
-    MVLM_TRY(WriteTensors(out, text, weights, options.out_dir + "/text.gguf"));
+    MVLM_TRY(WriteTensors(out, text, weights, written, options.out_dir + "/text.gguf"));
   }
   if (options.vision) {
     RandomWeights weights(options.seed + 1, options.threads);
     GgufWriter out;
     WriteMmprojConfig(out, ModelName(options), options.vision_type, size.image, size.vision,
                       size.projector_type);
-    MVLM_TRY(WriteTensors(out, vision, weights, options.out_dir + "/mmproj.gguf"));
+    MVLM_TRY(WriteTensors(out, vision, weights, written, options.out_dir + "/mmproj.gguf"));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -38,10 +39,12 @@ struct SynthOptions {
   bool text = true;  // of a GGUF pair
   bool vision = true;
   std::string out_dir;  // made if missing; gets the files
+  // Called between pieces of work with the bytes of weights that are written, of all; an Error stops the
+  // work, and the file in the making goes away.
+  std::function<Status(uint64_t done, uint64_t total)> progress = nullptr;
 };
 
-// Progress goes to standard error. A type whose blocks do not divide a row is an Error that names the tensor,
-// before anything is written.
+// A type whose blocks do not divide a row is an Error that names the tensor, before anything is written.
 Status SynthesizeModel(const SynthOptions& options);
 
 }  // namespace mobilevlm

@@ -114,6 +114,30 @@ TEST_F(SynthTest, AnOddWidthIsRefusedByName) {
             "tensor v.blk.0.attn_q.weight: rows of 192 values are no whole blocks of 256 values (Q4_K)");
 }
 
+TEST_F(SynthTest, ProgressEndsWithAllAndItsErrorLeavesNoFile) {
+  for (const SynthLayout layout : {SynthLayout::kGguf, SynthLayout::kHfBin, SynthLayout::kHfSafetensors}) {
+    SynthOptions options = Mini(DType::kF16, DType::kF16, fmt::format("{}", static_cast<int>(layout)));
+    options.layout = layout;
+    uint64_t last = 0, all = 0;
+    options.progress = [&](uint64_t done, uint64_t total) -> Status {
+      EXPECT_GT(done, last);
+      last = done;
+      all = total;
+      return {};
+    };
+    ASSERT_TRUE(SynthesizeModel(options));
+    EXPECT_EQ(last, all);
+    EXPECT_GT(all, 1'000'000u);
+
+    options.out_dir += "_stopped";
+    options.progress = [](uint64_t, uint64_t) -> Status { return Fail("stopped"); };
+    const Status stopped = SynthesizeModel(options);
+    ASSERT_FALSE(stopped);
+    EXPECT_NE(stopped.error().message.find("stopped"), std::string::npos) << stopped.error().message;
+    EXPECT_TRUE(fs::is_empty(options.out_dir));
+  }
+}
+
 TEST_F(SynthTest, ADirectoryThatCannotBeMadeIsNamed) {
   SynthOptions options = Mini(DType::kQ8_0, DType::kQ8_0);
   options.out_dir = "/proc/nowhere";

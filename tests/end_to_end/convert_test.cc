@@ -225,6 +225,11 @@ TEST_F(ConvertDirectory, FlagsThatDoNotBelongTogether) {
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--base", Hf()}), {"is no LoRA adapter"});
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--mmproj", "x"}), {"--to hf"});
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--to", "onnx"}), {"onnx"});
+  for (const char* flag : {"--type", "--vision-type"}) {
+    ExpectRefusal(Process::Run({"convert", Path("nano-ldpv2/text.gguf"), "-o", directory_.Path("back"),
+                                "--to", "hf", flag, "f32"}),
+                  {"--type and --vision-type", "to GGUF"});
+  }
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--to", "hf"}), {"text.gguf"});
   ExpectRefusal(Process::Run({"convert", Hf(), "-o", Out(), "--vision", Hf()}),
                 {"config.json", "model_type"});

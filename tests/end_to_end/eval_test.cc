@@ -195,7 +195,99 @@ TEST_F(Eval, AMissingPictureIsNamedAndEndsOrIsLeftOut) {
   fs::remove_all(Out("run"));
   const ProcessResult rest = ask({"--on-missing", "skip"});
   ASSERT_EQ(rest.exit_code, 0) << rest.err;
-  EXPECT_EQ(json::parse(rest.out).at("missing"), 1);
+  EXPECT_EQ(json::parse(rest.out).at("missing"), 0);
+  EXPECT_EQ(json::parse(rest.out).at("figures").at("GQA accuracy").at("count"), 14);
+  EXPECT_NE(rest.out.find("1 questions left out: their pictures cannot be read"), std::string::npos);
+  // The same from the answers alone: an answer that is not there for another reason is wrong.
+  const std::string answers = Slurp(Out("run/answers.jsonl"));
+  own_.Write("fewer.jsonl", answers.substr(answers.find('\n') + 1));
+  const ProcessResult scored = Process::Run({"eval", "gqa", "--data", data, "--answers",
+                                             own_.Path("fewer.jsonl"), "--on-missing", "skip", "--json"});
+  ASSERT_EQ(scored.exit_code, 0) << scored.err;
+  EXPECT_EQ(json::parse(scored.out).at("missing"), 1);
+  EXPECT_EQ(json::parse(scored.out).at("figures").at("GQA accuracy").at("count"), 14);
+}
+
+// What counts together is left out together, also where one of its answers is there.
+TEST_F(Eval, ABrokenPictureTakesItsGroupAlong) {
+  const std::string path = Copy("mmbench") + "/mmbench_dev_en_20231003.tsv";
+  Replace(path, "\tiVBORw0KGgo", "\t####RwoKGgo");  // the base64 of one row of a PNG
+  const std::vector<std::string> ask{"eval",   "mmbench", "--data", path,    "--out",
+                                     Out("m"), "-n",      "4",      "--json"};
+  EXPECT_EQ(Process::Run(ask).exit_code, 2);
+  std::vector<std::string> skip = ask;
+  skip.insert(skip.end(), {"--on-missing", "skip"});
+  const ProcessResult skipped = Process::Run(skip);
+  ASSERT_EQ(skipped.exit_code, 0) << skipped.err;
+  const json scores = json::parse(skipped.out);
+  EXPECT_EQ(scores.at("missing"), 0);
+  EXPECT_EQ(scores.at("figures").at("MMBench circular accuracy").at("count"), 2);  // of 3 groups
+  EXPECT_EQ(scores.at("figures").at("MMBench accuracy of rows (vanilla)").at("count"), 8);
+}
+
+// --on-missing skip is about pictures: a prompt that does not fit ends the run all the same.
+TEST_F(Eval, OtherErrorsAreNotLeftOut) {
+  std::string words;
+  for (int i = 0; i < 20'000; ++i) words += "word ";
+  const std::string questions =
+      own_.Write("long.jsonl", json{{"question", words}, {"answer", "yes"}}.dump() + "\n");
+  const ProcessResult asked =
+      Process::Run({"eval", "custom", "--data", questions, "--out", Out("long"), "--on-missing", "skip"});
+  EXPECT_EQ(asked.exit_code, 2) << asked.out;
+  EXPECT_NE(asked.err.find("long.jsonl:1"), std::string::npos) << asked.err;
+}
+
+TEST_F(Eval, OnlyThePublishedProtocolStandsBesidePublishedFigures) {
+  const auto page = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"eval", "textvqa", "--data", Data("textvqa"), "--out", Out(name)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProcessResult asked = Process::Run(arguments);
+    EXPECT_EQ(asked.exit_code, 0) << asked.err;
+    return Slurp(Out(name + "/report.md")) + Slurp(Out(name + "/report.html"));
+  };
+  EXPECT_NE(page("ocr", {}).find("this run, 6 questions"), std::string::npos);
+  const std::pair<std::vector<std::string>, const char*> others[] = {
+      {{"--no-ocr"}, "asked without OCR tokens"},
+      {{"--limit", "2"}, "only the first of 6 questions"},
+      {{"--image-mode", "crop"}, "--image-mode crop"},
+      {{"-n", "8"}, "answers of at most 8 tokens, not 128"}};
+  for (const auto& [flags, why] : others) {
+    const std::string text = page(flags[0], flags);
+    EXPECT_EQ(text.find("this run,"), std::string::npos) << why;
+    EXPECT_NE(text.find(why), std::string::npos) << why;
+  }
+}
+
+TEST_F(Eval, ScoresOfOtherAnswersDoNotReplaceARun) {
+  ASSERT_EQ(Ask("mmbench", Out("whole")).exit_code, 0);
+  ASSERT_EQ(Ask("mmbench", Out("part1"), {"--shard", "1/2"}).exit_code, 0);
+  ASSERT_EQ(Ask("mmbench", Out("part2"), {"--shard", "2/2"}).exit_code, 0);
+  const std::string scores = Slurp(Out("whole/scores.json"));
+  const auto score = [&](const std::string& answers, const std::string& out) {
+    return Process::Run(
+        {"eval", "mmbench", "--data", Data("mmbench"), "--answers", answers, "--out", Out(out)});
+  };
+  std::string other = Slurp(Out("whole/answers.jsonl"));
+  own_.Write("other.jsonl", other.substr(other.find('\n') + 1));
+  ExpectRefusal(score(own_.Path("other.jsonl"), "whole"), {"whole", "holds another run", "--out"});
+  ExpectRefusal(score(Out("part1/answers.jsonl"), "part2"), {"part2", "holds another run"});
+  EXPECT_EQ(Slurp(Out("whole/scores.json")), scores);
+  // Its own answers, and what the shards were merged to, are of the run.
+  const std::string merged = Out("merged.jsonl");
+  ASSERT_EQ(Process::Run({"eval", "merge", Out("part1"), Out("part2"), "-o", merged}).exit_code, 0);
+  for (const auto& [answers, out] : {std::pair{Out("whole/answers.jsonl"), "whole"},
+                                     {merged, "part1"},
+                                     {merged, "new"},
+                                     {own_.Path("other.jsonl"), "new"}}) {
+    const ProcessResult scored = score(answers, out);
+    EXPECT_EQ(scored.exit_code, 0) << out << "\n" << scored.err;
+  }
+}
+
+TEST_F(Eval, BenchmarksWithoutSplitsTakeNone) {
+  for (const char* task : {"pope", "mme", "seedbench", "vl-checklist", "custom"}) {
+    ExpectRefusal(Process::Run({"eval", task, "--data", Data(task), "--split", "test"}), {"--split"});
+  }
 }
 
 TEST_F(Eval, WrongRowsAreNamed) {

@@ -37,7 +37,7 @@ struct ProcessOptions {
   bool interrupt = false;                     // SIGINT as soon as the first byte of output or error arrives
   uint64_t address_space = 0;                 // bytes the process may map; 0: as much as it likes
   uint64_t file_size = 0;                     // bytes a file may have before writing fails; 0: no limit
-  std::string interrupt_when = {};  // a signal as soon as this file, or one of this directory, grows
+  std::string interrupt_when = {};  // a signal as soon as this file, or one below this directory, grows
   int interrupt_signal = SIGINT;    // which
 };
 
@@ -138,13 +138,15 @@ class Process {
     ::usleep(100'000);  // the signal has arrived before the pipe is drained
   }
 
-  // Whether the file, or any file of the directory, holds anything.
+  // Whether the file, or any file below the directory, holds anything.
   static bool HoldsSomething(const std::string& path) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(path, ignored))
       return std::filesystem::file_size(path, ignored) + 1 > 1;
-    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
-      if (entry.file_size(ignored) + 1 > 1) return true;  // an error is the largest number
+    std::filesystem::recursive_directory_iterator it(path, ignored);
+    for (; it != std::filesystem::recursive_directory_iterator(); it.increment(ignored)) {
+      std::error_code unknown;
+      if (it->file_size(unknown) + 1 > 1) return true;  // an error is the largest number
     }
     return false;
   }

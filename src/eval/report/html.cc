@@ -21,11 +21,12 @@ std::string Published(const Report& report) {
   const std::string_view column = PublishedColumn(report.sheet.task);
   if (column.empty())
     return "<h2>Published results</h2><p>None of the sources has this benchmark: not published.</p>\n";
-  std::string html = fmt::format(
-      "<h2>Beside published results ({0})</h2>\n<table><tr><th>model</th><th "
-      "class=\"n\">{0}</th><th>source</th></tr>\n",
-      column);
-  if (!report.sheet.figures.empty()) {
+  const std::string why_not = WhyNotAmongPublished(report.sheet);
+  std::string html =
+      fmt::format("<h2>{} results ({})</h2>\n", why_not.empty() ? "Beside published" : "Published", column);
+  if (!why_not.empty()) html += "<p>" + EscapeHtml(why_not) + "</p>\n";
+  html += fmt::format("<table><tr><th>model</th><th class=\"n\">{}</th><th>source</th></tr>\n", column);
+  if (why_not.empty() && !report.sheet.figures.empty()) {
     const Figure& own = report.sheet.figures[0];
     html += fmt::format(
         "<tr class=\"own\"><td>{}</td><td class=\"n\">{:.1f}</td><td>this run, {} questions</td></tr>\n",

@@ -22,9 +22,12 @@ std::string PublishedTable(const Report& report) {
   const std::string_view column = PublishedColumn(report.sheet.task);
   if (column.empty())
     return "## Published results\n\nNone of the sources has this benchmark: not published.\n\n";
-  std::string text = fmt::format(
-      "## Beside published results ({})\n\n| model | {} | source |\n|---|---:|---|\n", column, column);
-  if (!report.sheet.figures.empty()) {
+  const std::string why_not = WhyNotAmongPublished(report.sheet);
+  std::string text =
+      fmt::format("## {} results ({})\n\n", why_not.empty() ? "Beside published" : "Published", column);
+  if (!why_not.empty()) text += why_not + "\n\n";
+  text += fmt::format("| model | {} | source |\n|---|---:|---|\n", column);
+  if (why_not.empty() && !report.sheet.figures.empty()) {
     const Figure& own = report.sheet.figures[0];
     text += fmt::format("| **{}** | **{:.1f}** | this run, {} questions |\n", Cell(report.run.model),
                         own.value, own.count);

@@ -1,5 +1,7 @@
 #include "eval/report/published.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -61,6 +63,12 @@ std::vector<PublishedValue> PublishedFor(std::string_view task) {
     values.push_back({row.model, row.source, value == kNone ? std::nullopt : std::optional(value)});
   }
   return values;
+}
+
+std::string WhyNotAmongPublished(const ScoreSheet& sheet) {
+  if (sheet.deviations.empty()) return "";
+  return fmt::format("This run has no row here, because it differs from the published protocol: {}.",
+                     fmt::join(sheet.deviations, "; "));
 }
 
 }  // namespace mobilevlm::eval

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "eval/score_sheet.h"
 
 namespace mobilevlm::eval {
 
@@ -16,5 +19,7 @@ struct PublishedValue {
 std::vector<PublishedValue> PublishedFor(std::string_view task);
 // The column's name in those tables: "SQA-I".
 std::string_view PublishedColumn(std::string_view task);
+// Why a run has no row of its own among them: it was made by another protocol. Empty: it has one.
+std::string WhyNotAmongPublished(const ScoreSheet& sheet);
 
 }  // namespace mobilevlm::eval

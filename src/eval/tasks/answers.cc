@@ -81,6 +81,15 @@ std::string_view Question::Label(std::string_view dimension) const {
   return found == labels.end() ? std::string_view() : found->second;
 }
 
+Options Question::ListedOptions() const {
+  Options listed;
+  for (const auto& option : options) {
+    if (option.first != static_cast<char>('A' + listed.size())) break;
+    listed.push_back(option);
+  }
+  return listed;
+}
+
 std::optional<double> ModelAnswer::Score(std::string_view name) const {
   const auto found =
       std::find_if(scores.begin(), scores.end(), [&](const auto& s) { return s.first == name; });

@@ -39,7 +39,7 @@ struct Question {
   std::optional<ImageSource> image;
   std::vector<std::string> references;
   std::vector<std::string> raw_references = {};  // OK-VQA: before stemming
-  Options options = {};                          // of a multiple choice
+  Options options = {};                          // of a multiple choice; letters of lost ones are not there
   std::string caption = {};                      // of kCaptionLikelihood
   // Questions that only count together stand together and share a group: rotations, pairs. Empty: alone.
   std::string group = {};
@@ -50,6 +50,8 @@ struct Question {
 
   // The value of a breakdown's dimension, "" if the question has none.
   std::string_view Label(std::string_view dimension) const;
+  // What the prompt lists: the options up to the first that is lost.
+  Options ListedOptions() const;
 };
 
 struct Benchmark {
@@ -60,6 +62,8 @@ struct Benchmark {
   int max_tokens = 128;
   ImageFit fit = ImageFit::kPad;
   std::vector<std::string> notes;  // what a reader of the scores must know: "3 rows without their picture"
+  // How this differs from the protocol of the published figures: "split val". None: it is that protocol.
+  std::vector<std::string> deviations = {};
 };
 
 enum class OnMissing { kFail, kSkip };

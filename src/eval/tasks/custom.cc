@@ -88,7 +88,8 @@ ScoreSheet Score(const Benchmark& benchmark, const Answers& answers) {
 
 }  // namespace
 
-const Task kCustom = {"custom", "custom questions", "one JSONL file (or questions.jsonl in a directory)",
-                      Load, Score};
+const Task kCustom = {
+    "custom", "custom questions",  "one JSONL file (or questions.jsonl in a directory)", Load,
+    Score,    /*has_splits=*/false};
 
 }  // namespace mobilevlm::eval

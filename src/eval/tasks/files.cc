@@ -5,22 +5,46 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "eval/tasks/answers.h"
-
 namespace mobilevlm::eval {
 namespace {
 
 namespace fs = std::filesystem;
 
+// The last part of a path: question files and official files name the same picture from different folders.
+std::string FileName(const std::string& path) { return fs::path(path).filename().string(); }
+
+// Drops the questions that are `out`, the rest of their groups and what was answered to them, and notes how
+// many.
+void LeaveOut(const std::vector<bool>& out, std::string_view pictures, Benchmark& benchmark,
+              Answers& answers) {
+  std::vector<Question>& questions = benchmark.questions;
+  std::unordered_set<std::string> broken;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    if (out[i] && !questions[i].group.empty()) broken.insert(questions[i].group);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    if (out[i] || broken.contains(questions[i].group)) continue;
+    if (kept != i) {
+      questions[kept] = std::move(questions[i]);
+      answers[kept] = std::move(answers[i]);
+    }
+    ++kept;
+  }
+  if (kept == questions.size()) return;
+  benchmark.notes.push_back(
+      fmt::format("{} questions left out: their pictures {}", questions.size() - kept, pictures));
+  benchmark.deviations.push_back(benchmark.notes.back());
+  questions.erase(questions.begin() + static_cast<ptrdiff_t>(kept), questions.end());
+  answers.resize(kept);
+}
+
+}  // namespace
+
 bool Exists(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
-
-// The last part of a path: question files and official files name the same picture from different folders.
-std::string FileName(const std::string& path) { return fs::path(path).filename().string(); }
-
-}  // namespace
 
 Result<std::string> FindFile(const std::string& directory, const std::vector<std::string>& names) {
   std::error_code ignored;
@@ -103,6 +127,7 @@ Status ApplyQuestionFile(const std::string& path, Benchmark& benchmark) {
   if (chosen.size() < benchmark.questions.size()) {
     benchmark.notes.push_back(fmt::format("{} of {} questions chosen by {}", chosen.size(),
                                           benchmark.questions.size(), FileName(path)));
+    benchmark.deviations.push_back(benchmark.notes.back());
   }
   benchmark.questions = std::move(chosen);
   return {};
@@ -119,27 +144,30 @@ void GroupByPicture(std::vector<Question>& questions) {
 
 Status CheckPictures(OnMissing on_missing, Benchmark& benchmark) {
   std::unordered_map<std::string, bool> known;
-  std::unordered_set<std::string> broken_groups;
   const auto missing = [&](const Question& question) {
     if (!question.image || !question.image->is_file) return false;
     const auto [entry, fresh] = known.emplace(question.image->name, false);
     if (fresh) entry->second = !Exists(question.image->name);
     return entry->second;
   };
+  std::vector<bool> out;
   for (const Question& question : benchmark.questions) {
-    if (!missing(question)) continue;
-    if (on_missing == OnMissing::kFail) {
-      return Fail("{}: picture {} does not exist (--on-missing skip leaves such rows out)", question.where,
-                  question.image->name);
-    }
-    if (!question.group.empty()) broken_groups.insert(question.group);
+    out.push_back(missing(question));
+    if (!out.back() || on_missing == OnMissing::kSkip) continue;
+    return Fail("{}: picture {} does not exist (--on-missing skip leaves such rows out)", question.where,
+                question.image->name);
   }
-  const size_t dropped = std::erase_if(benchmark.questions, [&](const Question& question) {
-    return missing(question) || (!question.group.empty() && broken_groups.contains(question.group));
-  });
-  if (dropped > 0)
-    benchmark.notes.push_back(fmt::format("{} questions left out: their pictures do not exist", dropped));
+  Answers none(benchmark.questions.size());
+  LeaveOut(out, "do not exist", benchmark, none);
   return {};
+}
+
+void LeaveOutUnanswered(const std::function<bool(const Question&)>& unreadable, Benchmark& benchmark,
+                        Answers& answers) {
+  std::vector<bool> out;
+  for (size_t i = 0; i < answers.size(); ++i)
+    out.push_back(!answers[i] && unreadable(benchmark.questions[i]));
+  LeaveOut(out, "cannot be read", benchmark, answers);
 }
 
 }  // namespace mobilevlm::eval

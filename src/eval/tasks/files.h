@@ -1,12 +1,15 @@
 // Finding and reading the files of a benchmark, and the wording that prompts share.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "eval/json_row.h"
+#include "eval/tasks/answers.h"
 #include "eval/tasks/benchmark.h"
 
 namespace mobilevlm::eval {
@@ -14,6 +17,9 @@ namespace mobilevlm::eval {
 inline constexpr std::string_view kShortAnswer = "\nAnswer the question using a single word or phrase.";
 inline constexpr std::string_view kOptionLetter =
     "\nAnswer with the option's letter from the given choices directly.";
+
+// Whether there is something at `path` that can be reached: not behind a loop of links, for example.
+bool Exists(const std::filesystem::path& path);
 
 // The first of `names` that exists below `directory` (or is `directory` itself, if that is a file); an Error
 // lists them all.
@@ -46,5 +52,10 @@ void GroupByPicture(std::vector<Question>& questions);
 // Checks that the files of all pictures exist. kFail: the first that does not is an Error. kSkip: its
 // questions (and those of their group) are dropped, and a note counts them.
 Status CheckPictures(OnMissing on_missing, Benchmark& benchmark);
+
+// After the questions were asked, for kSkip: drops those without an answer whose pictures are `unreadable`
+// (and those of their group, with what was answered), and a note counts them.
+void LeaveOutUnanswered(const std::function<bool(const Question&)>& unreadable, Benchmark& benchmark,
+                        Answers& answers);
 
 }  // namespace mobilevlm::eval

@@ -58,6 +58,8 @@ Result<Benchmark> Load(const TaskOptions& options) {
   Benchmark benchmark{.task = "gqa", .variant = split, .questions = {}, .notes = {}};
   MVLM_ASSIGN(const std::string path,
               FindFile(options.data, {split + "_questions.json", "questions/" + split + "_questions.json"}));
+  if (!path.ends_with("testdev_balanced_questions.json"))
+    benchmark.deviations.push_back("questions of " + path);
   MVLM_ASSIGN(const JsonDocument file, JsonDocument::Read(path));
   MVLM_ASSIGN(const auto members, file.root().Members());
   for (const auto& [id, row] : members) {

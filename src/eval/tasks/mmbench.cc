@@ -102,23 +102,23 @@ Result<Question> ReadQuestion(const TsvFile& file, const IndexedRow& at) {
   question.where = file.Where(at.row);
   question.id = std::to_string(at.index);
   question.group = std::to_string(at.index % kRotation);
+  // An option whose text is None is lost to the official scripts, and those behind it to the prompt; its
+  // letter may be the answer nevertheless.
+  std::string letters;
   for (const char letter : {'A', 'B', 'C', 'D', 'E'}) {
     const std::string option = file.Text(at.row, std::string(1, letter));
-    if (IsAbsent(option)) break;
-    question.options.emplace_back(letter, option);
+    if (!option.empty()) letters += letter;
+    if (!IsAbsent(option)) question.options.emplace_back(letter, option);
   }
   const std::string answer = file.Text(at.row, "answer");
   if (!IsAbsent(answer)) {  // the test split has none
-    const bool known = std::any_of(question.options.begin(), question.options.end(), [&](const auto& option) {
-      return answer == std::string(1, option.first);
-    });
-    if (!known)
+    if (answer.size() != 1 || letters.find(answer) == std::string::npos)
       return Fail("{}: \"answer\": wanted the letter of an option, found {}", question.where, answer);
     question.references = {answer};
   }
   const std::string hint = file.Text(at.row, "hint");
-  question.prompt =
-      MultipleChoicePrompt(IsAbsent(hint) ? "" : hint, file.Text(at.row, "question"), question.options);
+  question.prompt = MultipleChoicePrompt(IsAbsent(hint) ? "" : hint, file.Text(at.row, "question"),
+                                         question.ListedOptions());
   for (const char* column : {"l2-category", "category"}) {
     if (const std::string value = file.Text(at.row, column); !value.empty())
       question.labels.emplace_back(column, value);
@@ -129,10 +129,12 @@ Result<Question> ReadQuestion(const TsvFile& file, const IndexedRow& at) {
 Result<Benchmark> Load(const TaskOptions& options) {
   Benchmark benchmark{.task = "mmbench", .variant = "", .questions = {}, .max_tokens = 1024, .notes = {}};
   const std::string split = options.split.empty() ? "dev" : options.split;
-  MVLM_ASSIGN(const std::string path,
-              FindFile(options.data, {"mmbench_" + split + "_en_20231003.tsv",
-                                      "mmbench_" + split + "_20230712.tsv", "mmbench_" + split + ".tsv"}));
+  const std::vector<std::string> names = {"mmbench_" + split + "_en_20231003.tsv",
+                                          "mmbench_" + split + "_20230712.tsv", "mmbench_" + split + ".tsv"};
+  MVLM_ASSIGN(const std::string path, FindFile(options.data, names));
   benchmark.variant = path.substr(path.find_last_of('/') + 1);
+  const bool known = std::find(names.begin(), names.end(), benchmark.variant) != names.end();
+  if (split != "dev" || !known) benchmark.deviations.push_back("file " + benchmark.variant);
   MVLM_ASSIGN(const TsvFile file, TsvFile::Open(path));
   MVLM_TRY(CheckColumns(file, path));
   MVLM_ASSIGN(const std::vector<IndexedRow> rows, ReadIndices(file));

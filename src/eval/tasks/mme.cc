@@ -54,11 +54,11 @@ Status ReadPair(const fs::path& root, const std::string& category, const fs::pat
                 Benchmark& benchmark) {
   MVLM_ASSIGN(const std::string text, ReadFile(text_path.string(), kLargestText));
   const fs::path folder =
-      fs::exists(root / category / "images") ? fs::path(category) / "images" : fs::path(category);
+      Exists(root / category / "images") ? fs::path(category) / "images" : fs::path(category);
   const std::string stem = text_path.stem().string();
   fs::path image = folder / (stem + ".jpg");
   for (const char* extension : {".png", ".jpeg"}) {
-    if (!fs::exists(root / image) && fs::exists(root / folder / (stem + extension)))
+    if (!Exists(root / image) && Exists(root / folder / (stem + extension)))
       image = folder / (stem + extension);
   }
   size_t lines = 0;
@@ -80,24 +80,32 @@ Status ReadPair(const fs::path& root, const std::string& category, const fs::pat
   return {};
 }
 
+void NoteAbsent(const std::vector<std::string_view>& tasks, Benchmark& benchmark) {
+  if (tasks.empty()) return;
+  const std::string names = fmt::format("tasks that are not there: {}", fmt::join(tasks, ", "));
+  benchmark.notes.push_back(names + "; the sums are of the others");
+  // The published figure is the sum of the perception tasks alone.
+  if (std::any_of(tasks.begin(), tasks.end(), IsMmePerception)) benchmark.deviations.push_back(names);
+}
+
 Result<Benchmark> Load(const TaskOptions& options) {
   Benchmark benchmark{.task = "mme", .variant = "", .questions = {}, .notes = {}};
   fs::path root = options.data;
   std::error_code ignored;
-  if (fs::exists(root / "MME_Benchmark_release_version", ignored)) root /= "MME_Benchmark_release_version";
-  std::string absent;
+  if (Exists(root / "MME_Benchmark_release_version")) root /= "MME_Benchmark_release_version";
+  std::vector<std::string_view> absent;
   for (const std::string_view task : kTasks) {
     const std::string category(task);
     if (!fs::is_directory(root / category, ignored)) {
-      absent += (absent.empty() ? "" : ", ") + category;
+      absent.push_back(task);
       continue;
     }
     const fs::path own = root / category / "questions_answers_YN";
     std::vector<fs::path> texts;
     std::error_code error;
-    for (const auto& entry :
-         fs::directory_iterator(fs::exists(own, ignored) ? own : root / category, error)) {
-      if (entry.path().extension() == ".txt") texts.push_back(entry.path());
+    fs::directory_iterator it(Exists(own) ? own : root / category, error);
+    for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+      if (it->path().extension() == ".txt") texts.push_back(it->path());
     }
     if (error) return Fail("{}: cannot list: {}", (root / category).string(), error.message());
     std::sort(texts.begin(), texts.end());
@@ -107,8 +115,7 @@ Result<Benchmark> Load(const TaskOptions& options) {
     return Fail("--data: {}: wanted the folders of MME's tasks ({}, ...), found none", root.string(),
                 kTasks[0]);
   }
-  if (!absent.empty())
-    benchmark.notes.push_back("tasks that are not there: " + absent + "; the sums are of the others");
+  NoteAbsent(absent, benchmark);
   return benchmark;
 }
 
@@ -177,6 +184,6 @@ ScoreSheet Score(const Benchmark& benchmark, const Answers& answers) {
 
 }  // namespace
 
-const Task kMme = {"mme", "MME", "MME_Benchmark_release_version/TASK/", Load, Score};
+const Task kMme = {"mme", "MME", "MME_Benchmark_release_version/TASK/", Load, Score, /*has_splits=*/false};
 
 }  // namespace mobilevlm::eval

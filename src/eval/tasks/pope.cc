@@ -112,7 +112,11 @@ ScoreSheet Score(const Benchmark& benchmark, const Answers& answers) {
 
 }  // namespace
 
-const Task kPope = {"pope", "POPE", "coco/coco_pope_{adversarial,random,popular}.json, val2014/", Load,
-                    Score};
+const Task kPope = {"pope",
+                    "POPE",
+                    "coco/coco_pope_{adversarial,random,popular}.json, val2014/",
+                    Load,
+                    Score,
+                    /*has_splits=*/false};
 
 }  // namespace mobilevlm::eval

@@ -55,6 +55,7 @@ Result<Benchmark> Load(const TaskOptions& options) {
                       .max_tokens = 1024,
                       .fit = ImageFit::kCrop,
                       .notes = {}};
+  if (split != "test") benchmark.deviations.push_back("split " + split);
   MVLM_ASSIGN(const std::string problems_path, FindFile(options.data, {"problems.json"}));
   MVLM_ASSIGN(const std::string splits_path, FindFile(options.data, {"pid_splits.json"}));
   MVLM_ASSIGN(const JsonDocument problems, JsonDocument::Read(problems_path));

@@ -89,6 +89,7 @@ ScoreSheet Score(const Benchmark& benchmark, const Answers& answers) {
 
 }  // namespace
 
-const Task kSeedBench = {"seedbench", "SEED-Bench image", "SEED-Bench.json, SEED-Bench-image/", Load, Score};
+const Task kSeedBench = {"seedbench", "SEED-Bench image",  "SEED-Bench.json, SEED-Bench-image/", Load,
+                         Score,       /*has_splits=*/false};
 
 }  // namespace mobilevlm::eval

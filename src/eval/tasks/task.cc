@@ -46,6 +46,7 @@ ScoreSheet JudgeAll(const Benchmark& benchmark, const Answers& answers,
   sheet.task = benchmark.task;
   sheet.variant = benchmark.variant;
   sheet.notes = benchmark.notes;
+  sheet.deviations = benchmark.deviations;
   for (size_t i = 0; i < benchmark.questions.size(); ++i) {
     if (answers[i]) {
       sheet.judged.push_back(judge(benchmark.questions[i], *answers[i]));

@@ -21,6 +21,7 @@ struct Task {
   Result<Benchmark> (*load)(const TaskOptions& options);
   // [questions] in, everything out; unanswered questions are wrong.
   ScoreSheet (*score)(const Benchmark& benchmark, const Answers& answers);
+  bool has_splits = true;  // or TaskOptions::split means nothing to it
 };
 
 // All tasks in the order of the documentation.

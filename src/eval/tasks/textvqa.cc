@@ -35,6 +35,8 @@ Result<Benchmark> Load(const TaskOptions& options) {
                       .variant = options.ocr_tokens ? "with OCR tokens" : "without OCR tokens",
                       .questions = {},
                       .notes = {}};
+  if (split != "val") benchmark.deviations.push_back("split " + split);
+  if (!options.ocr_tokens) benchmark.deviations.push_back("asked without OCR tokens");
   MVLM_ASSIGN(const std::string path, FindFile(options.data, {"TextVQA_0.5.1_" + split + ".json"}));
   MVLM_ASSIGN(const JsonDocument file, JsonDocument::Read(path));
   MVLM_ASSIGN(OcrTokens ocr, ReadOcr(options, split));

@@ -309,6 +309,6 @@ ScoreSheet Score(const Benchmark& benchmark, const Answers& answers) {
 }  // namespace
 
 const Task kVlCheckList = {"vl-checklist", "VL-CheckList", "corpus/v1/TYPE/CORPUS.yaml and what they name",
-                           Load, Score};
+                           Load,           Score,          /*has_splits=*/false};
 
 }  // namespace mobilevlm::eval
