@@ -44,8 +44,12 @@ function(mobilevlm_precompile NAME)  # HEADER...; NAME is used with REUSE_FROM
 endfunction()
 # gcc 12 forgets that a precompiled header is the system's, and then warns where nothing is wrong (-Wrestrict and
 # -Warray-bounds in std::string, the latter depending on how long the path of this source tree is): its builds
-# precompile for tests only, and do not heed those warnings there.
+# precompile for tests and the subcommands only, and do not heed those warnings there.
 set(MOBILEVLM_PRECOMPILES OFF)
+set(MOBILEVLM_PRECOMPILED_OPTIONS)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(MOBILEVLM_PRECOMPILED_OPTIONS -Wno-restrict -Wno-array-bounds)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   set(MOBILEVLM_PRECOMPILES ON)
   mobilevlm_precompile(precompiled ${MOBILEVLM_PRECOMPILED})
@@ -56,9 +60,7 @@ if(MOBILEVLM_TESTS)
   if(MOBILEVLM_SANITIZE)
     set(MOBILEVLM_TEST_OPTIONS -O0)
   endif()
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    list(APPEND MOBILEVLM_TEST_OPTIONS -Wno-restrict -Wno-array-bounds)
-  endif()
+  list(APPEND MOBILEVLM_TEST_OPTIONS ${MOBILEVLM_PRECOMPILED_OPTIONS})
   mobilevlm_precompile(precompiled_test ${MOBILEVLM_PRECOMPILED} <gtest/gtest.h> <gmock/gmock.h>)
   target_link_libraries(precompiled_test PRIVATE GTest::gtest GTest::gmock)
   target_compile_options(precompiled_test PRIVATE ${MOBILEVLM_TEST_OPTIONS})
