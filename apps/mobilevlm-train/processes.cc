@@ -9,7 +9,6 @@
 #include <string>
 
 #include "command_line.h"
-#include "costs/ceilings.h"
 #include "train/parallel/environment.h"
 
 namespace mobilevlm::app {
@@ -38,6 +37,10 @@ void AddProcessFlags(CLI::App& command, ProcessFlags& flags, train::ParallelOpti
 
 Status RunInProcessGroup(const ProcessFlags& flags, train::ParallelOptions& parallel,
                          const std::function<Status()>& work) {
+  if (flags.group.backend == "nccl") {
+    return Fail(
+        "--backend nccl: it carries tensors of GPUs, and this program's models are on the CPU; wanted gloo");
+  }
   MVLM_ASSIGN(const train::ProcessEnvironment environment, train::ReadProcessEnvironment());
   train::ProcessGroupOptions options = flags.group;
   options.on_lost = [](const std::string& message) {
@@ -50,9 +53,7 @@ Status RunInProcessGroup(const ProcessFlags& flags, train::ParallelOptions& para
   MVLM_ASSIGN(const std::unique_ptr<train::ProcessGroup> group,
               train::ProcessGroup::Join(environment, options));
   parallel.processes = group.get();
-  group->Barrier();  // all measure at the same time, as they will compute
-  parallel.peak_gflops =
-      costs::MeasureFp32Gflops(parallel.threads > 0 ? parallel.threads : group->threads_per_process());
+  parallel.tells_share_of_peak = true;
   Status status;
   try {
     status = work();

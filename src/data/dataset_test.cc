@@ -178,28 +178,39 @@ TEST_F(DatasetTest, NothingUsable) {
 
 TEST(SkipList, EndsWhenTooManyAreSkipped) {
   SkipList skips(0.01, 1'000'000);
-  for (uint64_t i = 0; i < 10; ++i) EXPECT_TRUE(skips.Skip(i, fmt::format("reason {}", i)).has_value());
-  EXPECT_TRUE(skips.Skip(3, "again").has_value());  // counted once
-  EXPECT_EQ(skips.skipped(), 10u);
-  const Status status = skips.Skip(10, "last");
+  for (uint64_t i = 0; i < 10; ++i) skips.Skip(i, fmt::format("reason {}", i));
+  skips.Skip(3, "again");  // counted once
+  EXPECT_EQ(skips.counts().skipped, 10u);
+  EXPECT_TRUE(skips.Check(skips.counts()).has_value());
+  skips.Skip(10, "last");
+  const Status status = skips.Check(skips.counts());
   ASSERT_FALSE(status.has_value());
   EXPECT_THAT(status.error().message,
               HasSubstr("11 of 1000 samples cannot be used, more than 1 %; the first: reason 0"));
   skips.Seen(5000);
-  EXPECT_TRUE(skips.Skip(11, "more").has_value());
+  EXPECT_TRUE(skips.Check(skips.counts()).has_value());
   EXPECT_EQ(skips.Reasons()[3], "reason 3");
 
-  SkipList small(0.01, 500);
-  for (uint64_t i = 0; i < 5; ++i) EXPECT_TRUE(small.Skip(i, "x").has_value());
-  EXPECT_FALSE(small.Skip(5, "x").has_value());
+  const SkipList small(0.01, 500);
+  EXPECT_TRUE(small.Check({0, 5}).has_value());
+  EXPECT_FALSE(small.Check({0, 6}).has_value());
+}
+
+// Five of each of eight processes are too many of five hundred together.
+TEST(SkipList, CountsThoseOfOtherProcesses) {
+  SkipList one(0.01, 500);
+  for (uint64_t i = 0; i < 5; ++i) one.Skip(i, "x");
+  EXPECT_TRUE(one.Check(one.counts()).has_value());
+  EXPECT_THAT(one.Check({500, 40}).error().message, HasSubstr("40 of 500 samples"));
+  EXPECT_THAT(SkipList(0.01, 500).Check({500, 40}).error().message, HasSubstr("another process met it"));
 }
 
 TEST(SkipList, OneMayBeSkippedUnlessNoneMay) {
-  SkipList tiny(0.01, 20);
-  EXPECT_TRUE(tiny.Skip(7, "x").has_value());
-  EXPECT_FALSE(tiny.Skip(8, "x").has_value());
-  SkipList none(0, 20);
-  EXPECT_FALSE(none.Skip(7, "x").has_value());
+  const SkipList tiny(0.01, 20), none(0, 20);
+  EXPECT_TRUE(tiny.Check({20, 1}).has_value());
+  EXPECT_FALSE(tiny.Check({20, 2}).has_value());
+  EXPECT_TRUE(none.Check({20, 0}).has_value());
+  EXPECT_FALSE(none.Check({20, 1}).has_value());
 }
 
 class SequenceTest : public testing::Test {

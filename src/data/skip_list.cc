@@ -15,21 +15,24 @@ void SkipList::Seen(uint64_t more) {
   seen_ += more;
 }
 
-Status SkipList::Skip(uint64_t sample, const std::string& reason) {
+void SkipList::Skip(uint64_t sample, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (reasons_.empty()) first_ = reason;
   reasons_.try_emplace(sample, reason);
-  const uint64_t seen = std::max(seen_, least_seen_);
-  const auto skipped = static_cast<double>(reasons_.size());
-  const double allowed = limit_ > 0 ? std::max(1.0, limit_ * static_cast<double>(seen)) : 0;
-  if (skipped <= allowed) return {};
-  return Fail("{} of {} samples cannot be used, more than {:g} %; the first: {}", reasons_.size(), seen,
-              100 * limit_, first_);
 }
 
-uint64_t SkipList::skipped() const {
+SkipList::Counts SkipList::counts() const {
   const std::lock_guard lock(mutex_);
-  return reasons_.size();
+  return {seen_, reasons_.size()};
+}
+
+Status SkipList::Check(const Counts& total) const {
+  const uint64_t seen = std::max(total.seen, least_seen_);
+  const double allowed = limit_ > 0 ? std::max(1.0, limit_ * static_cast<double>(seen)) : 0;
+  if (static_cast<double>(total.skipped) <= allowed) return {};
+  const std::lock_guard lock(mutex_);
+  return Fail("{} of {} samples cannot be used, more than {:g} %; the first: {}", total.skipped, seen,
+              100 * limit_, first_.empty() ? "another process met it" : first_);
 }
 
 std::vector<std::string> SkipList::Reasons() const {

@@ -16,6 +16,13 @@ DType FileType(const torch::Tensor& tensor) {
   return DType::kF16;
 }
 
+Status Pour(const torch::Tensor& tensor, const StreamedTensor::ByteSink& sink) {
+  const torch::Tensor dense = tensor.detach().contiguous();
+  return sink({static_cast<const std::byte*>(dense.data_ptr()), dense.nbytes()});
+}
+
+const std::map<std::string, std::string> kFormat = {{"format", "pt"}};
+
 }  // namespace
 
 torch::Dtype TorchType(DType type) {
@@ -27,15 +34,24 @@ torch::Dtype TorchType(DType type) {
 Status WriteTensors(const std::string& path, const NamedTensors& tensors) {
   std::vector<StreamedTensor> streamed;
   for (const auto& [name, tensor] : tensors) {
-    streamed.push_back({name,
-                        FileType(tensor),
-                        {tensor.sizes().begin(), tensor.sizes().end()},
-                        [&value = tensor](const StreamedTensor::ByteSink& sink) {
-                          const torch::Tensor dense = value.detach().contiguous();
-                          return sink({static_cast<const std::byte*>(dense.data_ptr()), dense.nbytes()});
-                        }});
+    streamed.push_back(
+        {name,
+         FileType(tensor),
+         {tensor.sizes().begin(), tensor.sizes().end()},
+         [&value = tensor](const StreamedTensor::ByteSink& sink) { return Pour(value, sink); }});
   }
-  return WriteSafetensors(path, streamed, {{"format", "pt"}});
+  return WriteSafetensors(path, streamed, kFormat);
+}
+
+Status WriteOptimizer(const std::string& path, GradientBuckets::StateStream& state) {
+  std::vector<StreamedTensor> streamed;
+  for (const auto& entry : state.entries()) {  // all of one type, so written in this order
+    streamed.push_back({entry.name,
+                        DType::kF32,
+                        {entry.shape.begin(), entry.shape.end()},
+                        [&](const StreamedTensor::ByteSink& sink) { return Pour(state.Next(), sink); }});
+  }
+  return WriteSafetensors(path, streamed, kFormat);
 }
 
 Result<TensorFile> ReadTensors(const std::string& path) {

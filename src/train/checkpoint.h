@@ -19,6 +19,9 @@ torch::Dtype TorchType(DType type);
 // float32, bfloat16 and half tensors keep their type; others abort. Written atomically.
 Status WriteTensors(const std::string& path, const NamedTensors& tensors);
 
+// Of rank 0: the optimizer's state as it comes (the others Finish() theirs).
+Status WriteOptimizer(const std::string& path, GradientBuckets::StateStream& state);
+
 // Tensors that lie in the mapped file: read them, do not write them.
 struct TensorFile {
   SafetensorsFile file;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "train/mini.h"
 #include "train/plot.h"
@@ -34,7 +35,7 @@ Status AddStage(const std::string& stage, const std::string& path, std::vector<P
   std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
-    const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto entry = ParseJson(line, path).value_or(nullptr);
     if (!entry.is_object() || !entry.contains("step") || !entry.contains("loss")) {
       return Fail("{}:{}: wanted a JSON object with step and loss", path, number);
     }

@@ -46,6 +46,10 @@ Status WriteHfConfig(const std::string& directory, const HfConfig& config, const
   return WriteFileAtomically(directory + "/config.json", HfConfigJson(config, type));
 }
 
+std::string LastStage(const std::string& directory) {
+  return LatestCheckpoint(directory + "/multitask") ? "multitask" : "align";
+}
+
 Status ExportMini(const std::string& directory, const MiniConfig& config, DType type) {
   MVLM_ASSIGN(const std::string tokenizer_model, ReadFile(directory + "/tokenizer.model", kLargestTokenizer));
   MVLM_ASSIGN(const Tokenizer tokenizer, LoadTokenizer(directory + "/tokenizer.model"));
@@ -55,7 +59,7 @@ Status ExportMini(const std::string& directory, const MiniConfig& config, DType 
   sizes.vision = config.vision;
   MobileVlm model(sizes);
 
-  const std::string last = directory + (LatestCheckpoint(directory + "/multitask") ? "/multitask" : "/align");
+  const std::string last = directory + "/" + LastStage(directory);
   MVLM_ASSIGN(const TensorFile decoder, ReadStageWeights(last));
   MVLM_ASSIGN(const TensorFile tower, ReadStageWeights(directory + "/tower"));
   NamedTensors weights = decoder.tensors;

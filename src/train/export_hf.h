@@ -24,8 +24,10 @@ Status WriteHfDirectory(const std::string& directory, const MobileVlm& model,
 Status WriteHfConfig(const std::string& directory, const HfConfig& config, const std::string& tokenizer_model,
                      DType type);
 
-// CheckExport, then joins directory/tower and the latest of directory/multitask (else align) into
-// directory/hf.
+// The stage of a mini run that has its newest weights: "multitask" if it was begun, else "align".
+std::string LastStage(const std::string& directory);
+
+// CheckExport, then joins directory/tower and directory/LastStage() into directory/hf.
 Status ExportMini(const std::string& directory, const MiniConfig& config, DType type);
 
 }  // namespace mobilevlm::train

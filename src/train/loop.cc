@@ -5,14 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <optional>
 
-#include "base/atomic_file.h"
 #include "base/directories.h"
-#include "base/read_file.h"
-#include "train/checkpoint.h"
-#include "train/recipe/read_recipe.h"
+#include "costs/ceilings.h"
+#include "train/loop_checkpoint.h"
 #include "train/runlog/checkpoint_directory.h"
 #include "train/runlog/run_log.h"
 
@@ -20,10 +17,6 @@ namespace mobilevlm::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr const char* kOptimizerFile = "/optimizer.safetensors";
-constexpr const char* kRecipeFile = "/recipe.toml";
-constexpr uint64_t kMaxRecipeBytes = 1 << 20;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -36,63 +29,6 @@ double PeakMemory() {
   return static_cast<double>(usage.ru_maxrss) * 1024.0;
 }
 
-Status Save(const LoopStage& stage, const LoopOptions& options, int64_t step) {
-  const NamedTensors optimizer = stage.optimizer->State();  // gathered from all processes
-  if (!stage.parallel->processes().first()) return {};
-  const Recipe& recipe = options.recipe;
-  return SaveCheckpoint(options.directory(), step, recipe.run.keep, [&](const std::string& path) -> Status {
-    const SavedWeights& saved = stage.saved;
-    const NamedTensors weights = saved.trained_only ? TrainedTensors(*stage.module, saved.prefix)
-                                                    : ModuleTensors(*stage.module, saved.prefix);
-    MVLM_TRY(WriteTensors(path + "/" + saved.file, weights));
-    if (saved.describe) MVLM_TRY(saved.describe(path));
-    MVLM_TRY(WriteTensors(path + kOptimizerFile, optimizer));
-    MVLM_TRY(WriteFileAtomically(path + kRecipeFile, RecipeToml(recipe)));
-    return WriteState(path, {{"step", step},
-                             {"finished", step >= recipe.schedule.steps},
-                             {"stage", recipe.stage},
-                             {"samples_seen", step * recipe.schedule.batch},
-                             {"seed", recipe.run.seed},
-                             {"data", stage.data_fingerprint},
-                             {"processes", stage.parallel->processes().size()}});
-  });
-}
-
-// What is different from the run that wrote the checkpoint is worth a line each; other data is an Error.
-Status CompareRecipes(const LoopStage& stage, const LoopOptions& options, const std::string& checkpoint,
-                      const nlohmann::json& state) {
-  const std::string path = checkpoint + kRecipeFile;
-  MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxRecipeBytes));
-  MVLM_ASSIGN(const Recipe before, ParseRecipe(text, path));
-  if (stage.parallel->processes().first()) {
-    for (const std::string& line : Differences(before, options.recipe)) {
-      fmt::print(stderr, "{}: {}\n", options.recipe.stage, line);
-    }
-  }
-  if (state.value("data", "") == stage.data_fingerprint) return {};
-  return Fail("{}: was trained on other data than the recipe names now; begin anew in another directory",
-              checkpoint);
-}
-
-// The step to continue with: 0 without a checkpoint.
-Result<int64_t> Resume(const LoopStage& stage, const LoopOptions& options) {
-  const auto latest = LatestCheckpoint(options.directory());
-  if (!latest) return int64_t{0};
-  const std::string& path = latest->path;
-  MVLM_ASSIGN(const nlohmann::json state, ReadState(path));
-  const auto step = state["step"].get<int64_t>();
-  MVLM_TRY(CompareRecipes(stage, options, path, state));
-  MVLM_ASSIGN(const TensorFile weights, ReadTensors(path + "/" + stage.saved.file));
-  const Status loaded =
-      LoadModule(*stage.module, weights.tensors, stage.saved.prefix, stage.saved.trained_only);
-  if (!loaded) return Context(loaded.error(), "{}", path);
-  MVLM_ASSIGN(const TensorFile optimizer, ReadTensors(path + kOptimizerFile));
-  if (auto status = stage.optimizer->Load(optimizer.tensors, step); !status) {
-    return Context(status.error(), "{}", path);
-  }
-  return step;
-}
-
 // All processes must continue from the same step.
 Status CheckAgreement(ProcessGroup& processes, const LoopOptions& options, int64_t step) {
   const int64_t first = processes.Agree(step);
@@ -103,15 +39,17 @@ Status CheckAgreement(ProcessGroup& processes, const LoopOptions& options, int64
       options.directory(), first, processes.rank(), step);
 }
 
-// Whether to stop, and whether to save, decided by all together: some process was told to stop; rank 0's
-// clock.
+// Decided by all together: whether to stop, because some process was told to; whether to save, by rank 0's
+// clock; and what all have left out.
 struct Decision {
   bool stop, save;
+  data::SkipList::Counts left_out;
 };
-Decision Decide(ProcessGroup& processes, bool stop, bool save) {
-  std::vector<double> votes{stop ? 1.0 : 0.0, processes.first() && save ? 1.0 : 0.0};
+Decision Decide(ProcessGroup& processes, bool stop, bool save, const data::SkipList::Counts& left_out) {
+  std::vector<double> votes{stop ? 1.0 : 0.0, processes.first() && save ? 1.0 : 0.0,
+                            static_cast<double>(left_out.seen), static_cast<double>(left_out.skipped)};
   processes.Sum(votes);
-  return {votes[0] > 0, votes[1] > 0};
+  return {votes[0] > 0, votes[1] > 0, {static_cast<uint64_t>(votes[2]), static_cast<uint64_t>(votes[3])}};
 }
 
 // Share of the peak; left out where nothing counts operations or the peak is unknown. With bfloat16 products
@@ -138,7 +76,7 @@ class Interval {
 
   // The line of all processes together; every process calls it.
   nlohmann::json Take(const LoopStage& stage, const LoopOptions& options, int64_t done, double factor,
-                      double& peak_gflops) {
+                      double peak_gflops) {
     const Recipe& recipe = options.recipe;
     const double seconds = std::max(SecondsSince(since_), 1e-9);
     nlohmann::json line = {{"loss", loss_ / count_}, {"gradient_norm", norm_ / count_}, {"step", done}};
@@ -164,6 +102,8 @@ class Interval {
     return line;
   }
 
+  bool empty() const { return count_ == 0; }
+
   // What was done since `begin` is not part of the speed.
   void LeaveOut(Clock::time_point begin) { since_ += Clock::now() - begin; }
 
@@ -178,7 +118,12 @@ class Interval {
 class Loop {
  public:
   Loop(const LoopStage& stage, const LoopOptions& options, StopSignal& stop)
-      : stage_(stage), options_(options), recipe_(options.recipe), stop_(stop) {}
+      : stage_(stage), options_(options), recipe_(options.recipe), stop_(stop) {
+    stage_.parallel->StopWhen([&stop] { return stop.Requested(); });
+  }
+  ~Loop() { stage_.parallel->StopWhen(nullptr); }
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
 
   Result<LoopEnd> Run() {
     ProcessGroup& processes = stage_.parallel->processes();
@@ -188,24 +133,28 @@ class Loop {
       MVLM_ASSIGN(DirectoryLock taken, DirectoryLock::Take(options_.directory()));
       lock.emplace(std::move(taken));
     }
-    MVLM_ASSIGN(first_, Resume(stage_, options_));
+    MVLM_ASSIGN(const Beginning beginning, Resume(stage_, options_));
+    first_ = saved_ = beginning.step;
+    before_ = beginning.left_out;
     MVLM_TRY(CheckAgreement(processes, options_, first_));
     if (first_ >= recipe_.schedule.steps) return LoopEnd::kFinished;
     stage_.optimizer->gradients().BroadcastParameters();
     if (processes.first()) {
       MVLM_ASSIGN(log_, RunLog::Open(options_.directory(), first_));
-      MVLM_TRY(WriteFileAtomically(options_.directory() + kRecipeFile, RecipeToml(recipe_)));
+      MVLM_TRY(WriteRecipe(options_.directory(), recipe_));
     }
     TellIdleProcesses();
     if (stage_.start) stage_.start(first_);
-    std::vector<double> peak{options_.peak_gflops};
-    processes.Sum(peak);
-    peak_gflops_ = peak[0];
+    LookAtPeak();
     start_ = last_save_ = Clock::now();
     Interval interval(first_);
     for (int64_t step = first_; step < recipe_.schedule.steps; ++step) {
       const double factor = recipe_.Factor(step);
       const StepLoss loss = stage_.step(step);
+      if (loss.stopped) {
+        MVLM_TRY(StopBefore(step, factor, interval));
+        return LoopEnd::kStopped;
+      }
       const double norm = stage_.optimizer->Step(factor, recipe_.optimizer.clip);
       if (!std::isfinite(norm) || !std::isfinite(loss.loss)) {
         return Fail(
@@ -229,12 +178,25 @@ class Loop {
                recipe_.stage, parts, processes.size() - parts, processes.size());
   }
 
+  // What the CPUs can do changes with what else runs on the host, so the best of several looks counts.
+  void LookAtPeak() {
+    if (options_.peak_threads == 0) return;
+    ProcessGroup& processes = stage_.parallel->processes();
+    processes.Barrier();  // all at the same time, as they compute
+    std::vector<double> peak{costs::MeasureFp32Gflops(options_.peak_threads)};
+    processes.Sum(peak);
+    peak_gflops_ = std::max(peak_gflops_, peak[0]);
+  }
+
   // Log, checkpoint, validation. True: someone wants to stop before the last step.
   Result<bool> AfterStep(int64_t done, double factor, Interval& interval) {
     const bool late =
         recipe_.run.save_minutes > 0 && SecondsSince(last_save_) > recipe_.run.save_minutes * 60;
     ProcessGroup& processes = stage_.parallel->processes();
-    auto [stopping, by_clock] = Decide(processes, stop_.Requested(), late);
+    auto [stopping, by_clock, left_out] = Decide(processes, stop_.Requested(), late, LeftOut());
+    left_out_ = left_out;
+    const Status usable = stage_.check_left_out ? stage_.check_left_out(left_out_) : Status{};
+    stopping = stopping || !usable;
     const bool last = done == recipe_.schedule.steps;
     const bool by_steps = recipe_.run.save_every > 0 && done % recipe_.run.save_every == 0;
     const bool validating =
@@ -252,16 +214,42 @@ class Loop {
     }
     reported_ = reported_ || logging;
     if (reported_ && (saving || validating)) WriteRunReport();
+    if (saving) LookAtPeak();
     interval.LeaveOut(begin);
-    if (stopping && !last && processes.first()) {
-      fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", recipe_.stage, done);
-    }
+    if (!usable) return tl::unexpected(usable.error());
+    if (stopping && !last) TellStopped(done);
     return stopping && !last;
+  }
+
+  // The step behind `done` was broken off.
+  Status StopBefore(int64_t done, double factor, Interval& interval) {
+    if (!interval.empty()) {
+      nlohmann::json line = interval.Take(stage_, options_, done, factor, peak_gflops_);
+      Tell(done, line);
+    }
+    if (done > saved_) MVLM_TRY(SaveNow(done, true));
+    WriteRunReport();
+    TellStopped(done);
+    return {};
+  }
+
+  void TellStopped(int64_t done) const {
+    if (!stage_.parallel->processes().first()) return;
+    fmt::print(stderr, "{}: stopped after step {}; the same command continues\n", recipe_.stage, done);
+  }
+
+  // Of this process; those of the run before a resume are rank 0's.
+  data::SkipList::Counts LeftOut() const {
+    if (!stage_.left_out) return {};
+    data::SkipList::Counts own = stage_.left_out();
+    if (!stage_.parallel->processes().first()) return own;
+    return {own.seen + before_.seen, own.skipped + before_.skipped};
   }
 
   // Before the checkpoint, so that a kill behind it loses no line, and before a validation that takes hours.
   void Tell(int64_t done, nlohmann::json& line) {
     line["seconds"] = SecondsSince(start_);
+    if (stage_.left_out) line["left_out"] = left_out_.skipped;
     const double rest = SecondsSince(start_) / static_cast<double>(done - first_) *
                         static_cast<double>(recipe_.schedule.steps - done);
     if (!log_) return;
@@ -270,7 +258,9 @@ class Loop {
   }
 
   Status SaveNow(int64_t done, bool ending) {
-    MVLM_TRY(Save(stage_, options_, done));
+    MVLM_TRY(Save(stage_, options_, done, left_out_));
+    saved_ = done;
+    if (stage_.list_left_out) stage_.list_left_out();
     if (ending) stage_.parallel->processes().Barrier();  // what comes next reads the checkpoint
     last_save_ = Clock::now();
     return {};
@@ -281,7 +271,9 @@ class Loop {
   bool Validate(int64_t done, nlohmann::json& line) {
     nlohmann::json validation;
     if (stage_.validate) validation = stage_.validate();
-    const auto stopped = [&] { return Decide(stage_.parallel->processes(), stop_.Requested(), false).stop; };
+    const auto stopped = [&] {
+      return Decide(stage_.parallel->processes(), stop_.Requested(), false, {}).stop;
+    };
     if (stopped()) return true;
     if (!validation.is_null()) {
       if (log_) fmt::print(stderr, "{} validation {}\n", recipe_.stage, validation.dump());
@@ -308,8 +300,9 @@ class Loop {
   const LoopOptions& options_;
   const Recipe& recipe_;
   StopSignal& stop_;
-  int64_t first_ = 0;
-  double peak_gflops_ = 0;  // of all processes
+  int64_t first_ = 0, saved_ = 0;             // steps: where it began; of the newest checkpoint
+  data::SkipList::Counts before_, left_out_;  // before it began; by all processes, with that
+  double peak_gflops_ = 0;                    // of all processes
   Clock::time_point start_, last_save_;
   std::optional<RunLog> log_;  // of rank 0
   bool reported_ = false;      // has a line

@@ -1,6 +1,7 @@
 // The training loop that all stages share: schedule, steps, log, validation, checkpoints, resume, stop.
 //
-// Of several processes each runs the loop; they stop, save and validate at the same steps, rank 0 writes.
+// Of several processes each runs the loop; they stop, save and validate at the same steps, rank 0 writes. A
+// stop is heard between micro-batches; the step that it breaks off leaves nothing behind.
 //
 // Writes into DIR: checkpoint-STEP/ (checkpoint_directory.h) with the weights, optimizer.safetensors,
 // state.json and recipe.toml; log.jsonl and TensorBoard events (run_log.h); samples.json; and
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/skip_list.h"
 #include "train/mini_config.h"
 #include "train/optim.h"
 #include "train/parallel/data_parallel.h"
@@ -26,7 +28,7 @@ namespace mobilevlm::train {
 struct LoopOptions {
   std::string run_directory;  // of all stages; has the report
   Recipe recipe;              // its stage names the directory within; its schedule.steps is final
-  double peak_gflops = 0;     // ParallelOptions
+  int peak_threads = 0;       // of this process, to measure the float32 ceiling with, for the log; 0: unknown
 
   std::string directory() const { return run_directory + "/" + recipe.stage; }
 };
@@ -55,6 +57,11 @@ struct LoopStage {
   std::function<std::vector<SamplePrediction>()> predict = {};  // rank 0 only
   std::function<int64_t()> take_tokens = {};  // ids of this process since the last call; or none
   std::function<double()> take_waited = {};   // seconds spent waiting for data since the last call; or none
+  // Or none: the samples that this process has seen and could not use since it began; whether those of all
+  // processes are too many, an Error with which the loop saves and ends; and their list, at every save.
+  std::function<data::SkipList::Counts()> left_out = {};
+  std::function<Status(const data::SkipList::Counts& of_all)> check_left_out = {};
+  std::function<void()> list_left_out = {};
 };
 
 enum class LoopEnd { kFinished, kStopped };

@@ -7,8 +7,13 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <functional>
+#include <optional>
+#include <stdexcept>
 #include <thread>
 
+#include "costs/ceilings.h"
+#include "data/skip_list.h"
 #include "train/prefetch.h"
 #include "train/runlog/checkpoint_directory.h"
 #include "train/runlog/run_log.h"
@@ -32,9 +37,11 @@ class OneWeight {
     stage.parallel = &parallel_;
   }
 
-  Result<LoopEnd> Run() { return RunLoop(stage, {directory_.path(), recipe}, stop); }
-  StepLoss Step(float number) {
-    return parallel_.Step(optimizer_.gradients(), 1, [&](size_t) {
+  Result<LoopEnd> Run() { return RunLoop(stage, {directory_.path(), recipe, peak_threads}, stop); }
+  StepLoss Step(
+      float number, size_t micro_batches = 1, const std::function<void(size_t)>& meanwhile = [](size_t) {}) {
+    return parallel_.Step(optimizer_.gradients(), micro_batches, [&](size_t i) {
+      meanwhile(i);
       return MicroLoss{module_(torch::full({1, 1}, number)).square().mean(), 1};
     });
   }
@@ -52,6 +59,7 @@ class OneWeight {
   StopSignal stop;
   Recipe recipe;
   LoopStage stage;
+  int peak_threads = 0;
 
  private:
   TemporaryDirectory directory_;
@@ -118,6 +126,88 @@ TEST(Loop, TwoRunsDoNotWriteIntoOneDirectory) {
   ASSERT_TRUE(one.Run().has_value());
   ASSERT_FALSE(second.has_value());
   EXPECT_THAT(second.error().message, testing::HasSubstr("one: another process works in this directory"));
+}
+
+// A step of a large model takes hours: what is left of it is not waited for, and what it has is dropped.
+TEST(Loop, StopsWithinAStepAndForgetsIt) {
+  OneWeight one;
+  torch::Tensor before;
+  int ran = 0;
+  one.stage.step = [&](int64_t step) {
+    before = one.weight().clone();
+    return one.Step(1.0f, 4, [&](size_t micro_batch) {
+      if (step < 6) return;
+      ++ran;
+      if (micro_batch == 1) std::raise(SIGTERM);
+    });
+  };
+  const auto end = one.Run();
+  ASSERT_TRUE(end.has_value()) << end.error().message;
+  EXPECT_EQ(*end, LoopEnd::kStopped);
+  EXPECT_EQ(ran, 2);
+  EXPECT_EQ(one.SavedStep(), 6);
+  EXPECT_TRUE(torch::equal(one.weight(), before));
+  ASSERT_EQ(one.Log().size(), 1u);
+  EXPECT_EQ(one.Log()[0].at("step"), 6);
+}
+
+TEST(Loop, TooManySamplesLeftOutEndItWithACheckpoint) {
+  OneWeight one;
+  std::optional<data::SkipList> skips(std::in_place, 0.01, 200);
+  int lists = 0;
+  one.recipe.run.save_every = 2;
+  one.recipe.run.log_every = 1;
+  one.stage.left_out = [&] { return skips->counts(); };
+  one.stage.check_left_out = [&](const data::SkipList::Counts& all) { return skips->Check(all); };
+  one.stage.list_left_out = [&] { ++lists; };
+  one.stage.step = [&](int64_t number) {
+    skips->Seen(10);
+    if (number == 1 || number == 3 || number == 12)
+      skips->Skip(static_cast<uint64_t>(number), "torn picture");
+    return one.Step(1.0f);
+  };
+  ASSERT_TRUE(one.Run().has_value());
+  EXPECT_EQ(lists, 5);
+  EXPECT_EQ(one.Log()[8].at("left_out"), 2);
+
+  // What was left out before it was continued counts.
+  one.recipe.schedule.steps = 20;
+  skips.emplace(0.01, 200);
+  const auto end = one.Run();
+  ASSERT_FALSE(end.has_value());
+  EXPECT_THAT(end.error().message,
+              testing::HasSubstr("3 of 200 samples cannot be used, more than 1 %; the first: torn picture"));
+  EXPECT_EQ(one.SavedStep(), 13);
+}
+
+TEST(Loop, TellsItsShareOfTheMeasuredPeak) {
+  OneWeight one;
+  one.peak_threads = 1;
+  one.stage.step = [&](int64_t) {
+    Sleep(milliseconds(10));
+    StepLoss loss = one.Step(1.0f);
+    loss.flops = 1e7;  // about 1 GFLOP/s
+    return loss;
+  };
+  ASSERT_TRUE(one.Run().has_value());
+  const nlohmann::json line = one.Log().front();
+  const double gflops = line.at("gflops_per_second"),
+               peak = gflops / line.at("flop_utilisation").get<double>();
+  EXPECT_GT(gflops, 0.1);
+  EXPECT_LT(gflops, 1.01);
+  const double measured = costs::MeasureFp32Gflops(1);
+  EXPECT_GT(peak, measured / 4);
+  EXPECT_LT(peak, measured * 4);
+}
+
+TEST(Prefetch, HandsOutWhatIsReadyBeforeAnError) {
+  Prefetcher<int64_t> numbers(0, 100, 3, 8, [](int64_t i) {
+    if (i == 5) throw std::runtime_error("five");
+    if (i == 4) Sleep(milliseconds(50));  // so the error is there before this one
+    return i;
+  });
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(numbers.Next(), i);
+  EXPECT_THROW(numbers.Next(), std::runtime_error);
 }
 
 // A validation may take hours.

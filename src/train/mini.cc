@@ -15,6 +15,7 @@
 #include "train/recipe/read_recipe.h"
 #include "train/run.h"
 #include "train/shared_stages.h"
+#include "train/stage_inputs.h"
 #include "train/stages/language.h"
 #include "train/stages/tower.h"
 #include "train/stages/vision_language.h"
@@ -60,6 +61,14 @@ std::optional<DType> ParseExportType(const std::string& name) {
   return std::nullopt;
 }
 
+// Are the stages with pictures, up to this one, made from what is there now?
+Status CheckPictureStages(const MiniPlan& plan, const std::string& last) {
+  if (last != "align" && last != "multitask") return {};
+  const std::string& from = plan.recipes.at("multitask").mini.from;
+  if (last == "align" || from == "align") MVLM_TRY(CheckInputs(plan.directory, "align", "language"));
+  return last == "align" ? Status{} : CheckInputs(plan.directory, "multitask", from);
+}
+
 Result<LoopEnd> RunStage(const std::string& name, const world::World& world, const MiniPlan& plan,
                          StopSignal& stop) {
   ProcessGroup& processes = *plan.parallel.processes;
@@ -67,8 +76,11 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
     const std::optional<DType> type = ParseExportType(plan.export_type);
     if (!type) return Fail("no export type '{}'", plan.export_type);
     const MiniConfig config = MiniConfig::Of(plan.recipes.at("multitask"));
-    if (processes.first()) MVLM_TRY(ExportMini(plan.directory, config, *type));
-    processes.Barrier();
+    const auto write = [&]() -> Status {
+      MVLM_TRY(CheckPictureStages(plan, LastStage(plan.directory)));
+      return ExportMini(plan.directory, config, *type);
+    };
+    MVLM_TRY(processes.Together(processes.first() ? write() : Status{}));
     return LoopEnd::kFinished;
   }
   const StageOptions options = Options(plan, name);
@@ -121,8 +133,9 @@ bool IsNamed(const std::vector<std::string>& stages, const std::string& stage) {
   return stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end();
 }
 
-// Whether this stage is to be left out, and says why.
-bool IsDone(const MiniPlan& plan, const std::string& name) {
+// Whether this stage is to be left out, and says why. A finished stage that does not fit those before it is
+// an Error.
+Result<bool> IsDone(const MiniPlan& plan, const std::string& name) {
   ProcessGroup& processes = *plan.parallel.processes;
   const auto recipe = plan.recipes.find(name);
   if (recipe == plan.recipes.end()) return false;  // export
@@ -130,6 +143,7 @@ bool IsDone(const MiniPlan& plan, const std::string& name) {
   const bool shared = processes.Agree(IsShared(directory) ? 1 : 0) != 0;
   const bool finished =
       shared || processes.Agree(StageFinished(directory, recipe->second.schedule.steps) ? 1 : 0) != 0;
+  if (finished) MVLM_TRY(processes.Together(CheckPictureStages(plan, name)));
   if (finished && processes.first()) {
     fmt::print(stderr, "{}: {}\n", name, shared ? "another run's" : "finished already");
   }
@@ -186,7 +200,9 @@ Status RunMini(const MiniPlan& requested, const std::vector<std::string>& stages
       MVLM_TRY(processes.OncePerMachine([&] { return ShareStages(plan.from, plan.directory); }));
     }
     for (const std::string& name : MiniPlan::StageNames()) {
-      if (!IsNamed(stages, name) || IsDone(plan, name)) continue;
+      if (!IsNamed(stages, name)) continue;
+      MVLM_ASSIGN(const bool done, IsDone(plan, name));
+      if (done) continue;
       MVLM_ASSIGN(const LoopEnd end, RunStage(name, world, plan, stop));
       if (end == LoopEnd::kStopped) return {};
     }

@@ -1,55 +1,20 @@
-// What moves and what stands still, LoRA, narrow weights, recomputed segments, and AdamW against torch's.
+// What moves and what stands still, AdamW against torch's, kept features, and the decoder's sequences.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "base/check.h"
-#include "checkpoint/hf_directory.h"
-#include "train/adapter.h"
 #include "train/checkpoint.h"
 #include "train/data/picture_features.h"
 #include "train/modules/functional.h"
 #include "train/optim.h"
-#include "train/recipe/read_recipe.h"
 #include "train/stages/predict.h"
 #include "train/start_model.h"
+#include "train/test_nano.h"
 #include "train/test_support.h"
 
 namespace mobilevlm::train {
 namespace {
-
-const std::string kSource = MOBILEVLM_SOURCE_DIR;
-const std::string kNano = kSource + "/tests/golden/nano-ldpv2/hf";
-
-Recipe Shipped(const std::string& name, std::vector<std::string> overrides = {}) {
-  overrides.insert(overrides.begin(),
-                   {"model.start=" + kNano, "data.annotations=none.json", "model.weights=float32"});
-  auto recipe = ReadRecipe(fmt::format("{}/configs/{}.toml", kSource, name), overrides);
-  MVLM_CHECK(recipe.has_value(), "{}", recipe.error().message);
-  return std::move(*recipe);
-}
-
-StartModel Load(const Recipe& recipe) {
-  auto start = LoadStartModel(recipe);
-  MVLM_CHECK(start.has_value(), "{}", start.error().message);
-  return std::move(*start);
-}
-
-// One sequence with a picture; random ids.
-MicroBatch Batch(const MobileVlmImpl& model, uint64_t seed) {
-  torch::manual_seed(seed);
-  const MobileVlmConfig& config = model.config();
-  const int visual = config.projector ? config.projector->tokens() : 0;
-  TokenSample sample{.ids = std::vector<int>(static_cast<size_t>(visual) + 20, 0)};
-  if (visual > 0) sample.image_starts = {3};
-  for (size_t i = 0; i < sample.ids.size(); ++i) sample.ids[i] = 5 + static_cast<int>(i * 37 % 600);
-  sample.supervised.assign(sample.ids.size(), 0);
-  std::fill(sample.supervised.end() - 10, sample.supervised.end(), 1);
-  MicroBatch batch;
-  batch.text = Collate(std::vector{sample}, visual);
-  if (config.vision) batch.features = torch::randn({1, config.vision->patches(), config.vision->hidden});
-  return batch;
-}
 
 // Parameter by parameter: after a step exactly those have changed that the stage trains.
 struct Frozen {
@@ -60,9 +25,9 @@ class FreezeTest : public testing::TestWithParam<Frozen> {};
 
 TEST_P(FreezeTest, ExactlyTheStagesParametersMove) {
   const Frozen& wanted = GetParam();
-  Recipe recipe = Shipped(wanted.recipe);
+  Recipe recipe = NanoRecipe(wanted.recipe);
   recipe.model.projector.clear();  // keep the nano model's own
-  StartModel start = Load(recipe);
+  StartModel start = LoadStart(recipe);
   std::map<std::string, torch::Tensor> before;
   for (const auto& item : start.model->named_parameters()) before[item.key()] = item.value().detach().clone();
   Optimizer optimizer(MakeGroups(*start.model, recipe.optimizer));
@@ -70,7 +35,7 @@ TEST_P(FreezeTest, ExactlyTheStagesParametersMove) {
   // Twice, because B = 0 keeps A's gradient at zero in the first step.
   for (int step = 0; step < 2; ++step) {
     parallel.Step(optimizer.gradients(), 1,
-                  [&](size_t) { return start.model->Loss(Batch(*start.model, 7)); });
+                  [&](size_t) { return start.model->Loss(NanoBatch(*start.model, 7)); });
     optimizer.Step(1.0, 0.0);
   }
   int seen = 0;
@@ -105,9 +70,9 @@ INSTANTIATE_TEST_SUITE_P(Recipes, FreezeTest,
                          });
 
 TEST(Groups, ProjectorHasItsRateAndVectorsHaveNoDecay) {
-  Recipe recipe = Shipped("pretrain", {"optimizer.weight_decay=0.1"});
+  Recipe recipe = NanoRecipe("pretrain", {"optimizer.weight_decay=0.1"});
   recipe.model.projector.clear();
-  const StartModel start = Load(recipe);
+  const StartModel start = LoadStart(recipe);
   const auto groups = MakeGroups(*start.model, recipe.optimizer);
   ASSERT_EQ(groups.size(), 4u);
   size_t parameters = 0;
@@ -165,81 +130,14 @@ TEST(Optimizer, Bfloat16ParametersFollowAFloat32Copy) {
   }
   EXPECT_NEAR(wide[0].item<double>(), 0.99, 1e-4);
   EXPECT_TRUE(torch::equal(narrow, wide.to(torch::kBFloat16)));
-  const NamedTensors state = first.State();
+  const NamedTensors state = Collected(first.State());
   ASSERT_TRUE(state.contains("p.master"));
   EXPECT_TRUE(torch::equal(state.at("p.master"), wide));
 }
 
-TEST(Lora, AFreshAdapterChangesNothingAndATrainedOneMergesToTheSame) {
-  const Recipe recipe = Shipped("lora", {"lora.rank=4", "lora.alpha=8", "model.frozen_weights=float32"});
-  const StartModel base = Load(Shipped("multitask")), tuned = Load(recipe);
-  const MicroBatch batch = Batch(*base.model, 5);
-  const auto logits = [&](const StartModel& start) {
-    const torch::NoGradGuard no_gradients;
-    MobileVlm model = start.model;
-    return model->Logits(model->Hidden(batch.text, model->Visual(batch)));
-  };
-  EXPECT_LT(Difference(logits(base), logits(tuned)), 1e-5);
-
-  MobileVlm model = tuned.model;
-  Optimizer optimizer(MakeGroups(*model, Recipe::Optimizer{.learning_rate = 1e-2}));
-  DataParallel parallel(1, false);
-  for (int step = 0; step < 3; ++step) {
-    parallel.Step(optimizer.gradients(), 1, [&](size_t) { return model->Loss(batch); });
-    optimizer.Step(1.0, 0.0);
-  }
-  const TemporaryDirectory directory;
-  ASSERT_TRUE(WriteTensors(directory.path() + "/" + kAdapterFile, TrainedTensors(*model, kAdapterPrefix))
-                  .has_value());
-  ASSERT_TRUE(WriteAdapterConfig(directory.path(), recipe).has_value());
-
-  // Merged by the reader that `convert --base` uses.
-  const auto merged = HfDirectory::Open(HfSources{.directory = directory.path(), .base = kNano});
-  ASSERT_TRUE(merged.has_value()) << merged.error().message;
-  const torch::NoGradGuard no_gradients;
-  MobileVlm plain = base.model;
-  auto parameters = plain->named_parameters();
-  int pairs = 0;
-  for (const auto& specs : {LlmTensors(merged->config.llm), ProjectorTensors(merged->config.projector)}) {
-    for (const TensorSpec& spec : specs) {
-      const auto source = merged->Require(spec);
-      ASSERT_TRUE(source.has_value()) << source.error().message;
-      torch::Tensor& parameter = parameters[spec.hf_name];
-      const auto count = static_cast<size_t>(parameter.numel());
-      ReadElements(*source->stored, 0, count, parameter.data_ptr<float>());
-      if (source->pair == nullptr) continue;
-      const LoraDelta delta(*source->pair);
-      const auto columns = static_cast<size_t>(parameter.size(1));
-      for (size_t at = 0; at < count; at += columns)
-        delta.AddTo(at, columns, parameter.data_ptr<float>() + at);
-      ++pairs;
-    }
-  }
-  EXPECT_EQ(pairs, 7 * merged->config.llm.layers);
-  EXPECT_GT(Difference(logits(base), logits(Load(Shipped("multitask")))), 0.05) << "nothing was learned";
-  EXPECT_LT(Difference(logits(base), logits(tuned)), 1e-4);
-}
-
-TEST(Lora, NarrowFrozenWeightsStayCloseToTheirValues) {
-  const std::string name = "model.layers.1.mlp.up_proj";
-  const auto matrix = [&](const std::string& type) {
-    const StartModel start = Load(Shipped("lora", {"lora.rank=4", "model.frozen_weights=" + type}));
-    for (const auto& [key, projection] : start.model->projections()) {
-      if (key == name) return projection->Weight().to(torch::kFloat32).detach();
-    }
-    MVLM_CHECK(false, "no {}", name);
-  };
-  const torch::Tensor exact = matrix("float32");
-  EXPECT_TRUE(torch::equal(matrix("bfloat16"), exact.to(torch::kBFloat16).to(torch::kFloat32)));
-  const torch::Tensor step = exact.view({exact.size(0), -1, 32}).abs().amax(2, true) / 127.0;
-  const torch::Tensor error = (matrix("q8_0") - exact).abs().view({exact.size(0), -1, 32});
-  EXPECT_LE((error / step).max().item<double>(), 0.5 + 127.0 / 2048);  // rounding, and the scale's own
-  EXPECT_GT(error.max().item<double>(), 0);
-}
-
 TEST(PictureFeatures, AreKeptInHalfPrecisionForOneTower) {
   const TemporaryDirectory directory;
-  const StartModel start = Load(Shipped("pretrain"));
+  const StartModel start = LoadStart(NanoRecipe("pretrain"));
   MobileVlm model = start.model;
   const int64_t side = start.config.image.image_size;
   torch::manual_seed(3);
@@ -262,37 +160,6 @@ TEST(PictureFeatures, AreKeptInHalfPrecisionForOneTower) {
   EXPECT_TRUE(torch::equal(open().Find({keys[1]}), rounded.slice(0, 1, 2)));
   model->tower()->parameters()[0].add_(0.5);
   EXPECT_FALSE(open().Find(keys).defined()) << "another tower";
-}
-
-// With dropout: a segment that is computed again draws the same masks.
-TEST(Recomputed, GivesTheSameGradientsToTheBit) {
-  const auto gradients = [](bool recomputed) {
-    Recipe recipe = Shipped("lora", {"lora.rank=4"});
-    recipe.model.gradient_checkpointing = recomputed;
-    EXPECT_GT(recipe.lora.dropout, 0);
-    torch::manual_seed(6);  // of the factors A
-    const StartModel start = Load(recipe);
-    MobileVlm model = start.model;
-    {
-      const torch::NoGradGuard no_gradients;
-      for (auto& item : model->named_parameters()) {
-        if (item.key().ends_with("lora_B.weight")) item.value().fill_(0.01);
-      }
-    }
-    model->Loss(Batch(*model, 5)).loss.backward();
-    std::map<std::string, torch::Tensor> result;
-    for (const auto& item : model->named_parameters()) {
-      if (item.value().requires_grad()) result[item.key()] = item.value().grad().clone();
-    }
-    return result;
-  };
-  const auto kept = gradients(false), again = gradients(true);
-  ASSERT_FALSE(kept.empty());
-  for (const auto& [name, gradient] : kept) {
-    EXPECT_TRUE(torch::equal(gradient, again.at(name)))
-        << name << ": " << Difference(gradient, again.at(name)) << " of "
-        << gradient.abs().max().item<double>();
-  }
 }
 
 // Two query heads share a key head.

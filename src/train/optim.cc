@@ -74,7 +74,7 @@ std::vector<std::string> Optimizer::Kinds() const {
 }
 
 void Optimizer::StepParameter(const torch::Tensor& parameter, Moments& moments, double rate, double decay) {
-  const torch::Tensor gradient = parameter.grad().to(torch::kFloat32);
+  const torch::Tensor gradient = parameter.grad();
   const double correction1 = 1 - std::pow(adam_.beta1, steps_),
                correction2 = 1 - std::pow(adam_.beta2, steps_);
   torch::Tensor& master = moments.master;
@@ -101,14 +101,14 @@ double Optimizer::Step(double factor, double clip) {
   return norm;
 }
 
-NamedTensors Optimizer::State() const {
+GradientBuckets::StateStream Optimizer::State() const {
   NamedTensors own;
   for (const auto& [name, moments] : moments_) {
     own[Key(name, kAverage)] = moments.average;
     own[Key(name, kSquare)] = moments.square;
     if (has_copies_) own[Key(name, kMaster)] = moments.master;
   }
-  return gradients_->GatherState(own, Kinds());
+  return {*gradients_, std::move(own), Kinds()};
 }
 
 Status Optimizer::Load(const NamedTensors& state, int64_t steps) {

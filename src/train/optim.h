@@ -47,8 +47,8 @@ class Optimizer {
   double Step(double factor, double clip);
 
   // "<name>.exp_avg" and "<name>.exp_avg_sq" of every parameter and, if any is bfloat16, "<name>.master". All
-  // processes call it; only rank 0 gets the state, the others an empty map.
-  NamedTensors State() const;
+  // processes call it and take all of it; the optimizer stands still meanwhile.
+  GradientBuckets::StateStream State() const;
   // The same full state on every process, whatever number of processes it comes from; `steps` were made.
   Status Load(const NamedTensors& state, int64_t steps);
 

@@ -189,7 +189,7 @@ TEST(Optimizer, SharedUpdatesAreTheSame) {
   Train(*ProcessGroup::Alone(), UpdateSharing::kReplicated,
         [&](torch::nn::Sequential& net, Optimizer& optimizer) {
           weights = Clones(*net);
-          state = optimizer.State();
+          state = Collected(optimizer.State());
           elements = optimizer.gradients().own_elements();
         });
   ASSERT_EQ(state.size(), 8u);
@@ -198,7 +198,7 @@ TEST(Optimizer, SharedUpdatesAreTheSame) {
       AsProcesses(n, [&](ProcessGroup& group) {
         Train(group, sharing, [&](torch::nn::Sequential& net, Optimizer& optimizer) {
           ExpectClose(weights, Clones(*net));
-          const NamedTensors gathered = optimizer.State();
+          const NamedTensors gathered = Collected(optimizer.State());
           if (group.first()) {
             ExpectClose(state, gathered);
           } else {
@@ -220,8 +220,7 @@ TEST(Optimizer, SharedUpdatesAreTheSame) {
 TEST(Optimizer, StateFitsAnyNumberOfProcesses) {
   NamedTensors state, weights;
   Train(*ProcessGroup::Alone(), UpdateSharing::kReplicated,
-        [&](torch::nn::Sequential&, Optimizer& optimizer) { state = optimizer.State(); });
-  for (auto& [name, tensor] : state) tensor = tensor.clone();
+        [&](torch::nn::Sequential&, Optimizer& optimizer) { state = Collected(optimizer.State()); });
   Train(
       *ProcessGroup::Alone(), UpdateSharing::kReplicated,
       [&](torch::nn::Sequential& net, Optimizer&) { weights = Clones(*net); }, &state);
@@ -234,6 +233,27 @@ TEST(Optimizer, StateFitsAnyNumberOfProcesses) {
   torch::nn::Sequential net(torch::nn::Linear(6, 33));
   Optimizer optimizer(MakeGroups(*net, {.learning_rate = 0.05, .weight_decay = 0.1}));
   EXPECT_NE(optimizer.Load(state, 5).error().message.find("'0.weight'"), std::string::npos);
+}
+
+// The model w x with w = 1: micro-batches of 3, 1 and 6 items with means 2, 10 and 4, and one of nothing,
+// which is all that process 1 has. By ranks every mean counts the same, whoever has it.
+TEST(DataParallel, AveragesOfUnevenMicroBatchesOfProcessesByHand) {
+  const std::vector<std::vector<float>> items{{1, 2, 3}, {}, {10}, {4, 4, 4, 4, 4, 4}};
+  const std::pair<LossAverage, double> kWanted[] = {{LossAverage::kToken, 4.0},
+                                                    {LossAverage::kRank, 16.0 / 3}};
+  for (const auto& average : kWanted) {
+    AsProcesses(3, [&](ProcessGroup& group) {
+      torch::Tensor w = torch::ones({1}, torch::requires_grad());
+      DataParallel parallel(ParallelOptions{.threads = 1, .average = average.first, .processes = &group});
+      GradientBuckets gradients({ParameterGroup{{{"w", w}}, 0.1, 0.0}}, group, UpdateSharing::kReplicated);
+      const StepLoss step = parallel.Step(gradients, items.size(), [&](size_t i) {
+        return MicroLoss{(w * torch::tensor(items[i])).mean(), static_cast<double>(items[i].size())};
+      });
+      EXPECT_DOUBLE_EQ(step.loss, average.second);
+      EXPECT_EQ(step.weight, 10);
+      EXPECT_FLOAT_EQ(w.grad().item<float>(), static_cast<float>(average.second));
+    });
+  }
 }
 
 // Parameters of both types in more buckets than travel at once: all begin with rank 0's and end with

@@ -36,13 +36,15 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  // The next batch; waits for it. Rethrows what make() threw.
+  // The next batch; waits for it. Rethrows what make() threw for it; those before it are handed out first.
   T Next() {
     std::unique_lock lock(mutex_);
     const auto start = std::chrono::steady_clock::now();
-    changed_.wait(lock, [&] { return error_ || ready_.contains(next_to_take_); });
+    changed_.wait(lock, [&] { return errors_.contains(next_to_take_) || ready_.contains(next_to_take_); });
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (error_) std::rethrow_exception(error_);
+    if (const auto error = errors_.find(next_to_take_); error != errors_.end()) {
+      std::rethrow_exception(error->second);
+    }
     T batch = std::move(ready_.extract(next_to_take_++).mapped());
     lock.unlock();
     changed_.notify_all();
@@ -68,7 +70,8 @@ class Prefetcher {
         ready_.emplace(index, std::move(batch));
       } catch (...) {
         std::lock_guard lock(mutex_);
-        error_ = std::current_exception();
+        errors_.emplace(index, std::current_exception());
+        last_ = next_to_make_;  // nobody will get beyond it
       }
       changed_.notify_all();
     }
@@ -78,7 +81,7 @@ class Prefetcher {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<int64_t, T> ready_;
-  std::exception_ptr error_;
+  std::map<int64_t, std::exception_ptr> errors_;
   int64_t next_to_make_;
   int64_t next_to_take_;
   int64_t last_;

@@ -14,7 +14,7 @@ Status CheckFinished(const std::string& stage_directory) {
   const auto latest = LatestCheckpoint(stage_directory);
   if (!latest) return Fail("--from: {}: no checkpoint; this stage has not been trained", stage_directory);
   MVLM_ASSIGN(const nlohmann::json state, ReadState(latest->path));
-  if (state.value("finished", false)) return {};
+  if (state.contains("finished") && state["finished"] == true) return {};
   return Fail("--from: {}: wanted a finished stage, its newest checkpoint is of step {}", stage_directory,
               latest->step);
 }

@@ -12,6 +12,18 @@ namespace {
 constexpr int kMostReplacements = 16;    // for one sample, then something is wrong altogether
 constexpr size_t kHeldBackDivisor = 10;  // no more than this part of the samples is held back
 
+// Small shares of few samples may leave none. How many an epoch has, its number and the seed do not change.
+Status RequireSamples(const data::Dataset& dataset) {
+  if (!dataset.EpochSamples(/*seed=*/0, /*epoch=*/0).empty()) return {};
+  std::vector<std::string> shares;
+  for (size_t f = 0; f < dataset.files().size(); ++f) {
+    const data::AnnotationFile& file = dataset.files()[f];
+    shares.push_back(
+        fmt::format("{} of {} samples of {}", dataset.weight(f), file.rows().size(), file.path()));
+  }
+  return Fail("data.shares: an epoch has no sample: {}", fmt::join(shares, ", "));
+}
+
 }  // namespace
 
 Result<data::Dataset> OpenDataset(const Recipe::Data& data) {
@@ -23,7 +35,9 @@ Result<data::Dataset> OpenDataset(const Recipe::Data& data) {
   }
   options.skip_limit = data.missing_limit;
   options.open.progress = true;
-  return data::Dataset::Open(options);
+  MVLM_ASSIGN(data::Dataset dataset, data::Dataset::Open(options));
+  MVLM_TRY(RequireSamples(dataset));
+  return dataset;
 }
 
 Result<AnnotatedBatches> AnnotatedBatches::Open(const Recipe& recipe, const HfConfig& config,
@@ -113,17 +127,12 @@ PreparedSample AnnotatedBatches::PrepareOrReplace(uint32_t sample, data::SampleR
     if (!std::binary_search(held_back_.begin(), held_back_.end(), tried)) {
       auto prepared = Prepare(tried, reader);
       if (prepared) return std::move(*prepared);
-      Skip(tried, prepared.error());
+      skipped_->Skip(tried, prepared.error().message);
     }
     tried = dataset_->Replacement(sample, seed_, attempt);
   }
   throw std::runtime_error(
       fmt::format("{}: no usable sample could be found in its stead", dataset_->NameOf(sample)));
-}
-
-void AnnotatedBatches::Skip(uint32_t sample, const Error& reason) const {
-  const Status status = skipped_->Skip(sample, reason.message);
-  if (!status) throw std::runtime_error(status.error().message);
 }
 
 MicroBatch AnnotatedBatches::Collated(const std::vector<PreparedSample>& samples) const {
@@ -183,7 +192,7 @@ std::vector<PreparedSample> AnnotatedBatches::Examples(size_t most) const {
   for (size_t i = 0; i < numbers.size() && examples.size() < most; ++i) {
     auto prepared = Prepare(numbers[i], reader);
     if (!prepared) {
-      Skip(numbers[i], prepared.error());
+      skipped_->Skip(numbers[i], prepared.error().message);
       continue;
     }
     examples.push_back(std::move(*prepared));

@@ -33,7 +33,8 @@ struct PreparedSample {
   std::string question;         // the first turn's, for people
 };
 
-// The recipe's annotation files; indexes those that are not yet indexed.
+// The recipe's annotation files; indexes those that are not yet indexed. An Error if their shares leave an
+// epoch without a sample.
 Result<data::Dataset> OpenDataset(const Recipe::Data& data);
 
 class AnnotatedBatches {
@@ -47,11 +48,11 @@ class AnnotatedBatches {
   size_t micro_batches() const { return static_cast<size_t>(chunks_); }  // of a step, over all processes
 
   // The micro-batches of a step; those that `owns` declines stay empty. A sample that cannot be used is
-  // replaced and counted; too many of them throw std::runtime_error with the reason.
+  // replaced and counted; if nothing is found in its stead, std::runtime_error says so.
   std::vector<MicroBatch> Step(int64_t step, const std::function<bool(size_t)>& owns) const;
 
   // The first `most` samples held back; without any, those of training. One that cannot be used is left out
-  // and counted; too many throw as in Step.
+  // and counted.
   std::vector<PreparedSample> Examples(size_t most) const;
   size_t held_back() const { return held_back_.size(); }
 
@@ -62,6 +63,8 @@ class AnnotatedBatches {
 
   // What Step's answers depend on besides the recipe's numbers.
   std::string Fingerprint() const { return dataset_->Fingerprint(); }
+  // What could not be used so far: data.missing_limit says how many may be.
+  const data::SkipList& skipped() const { return *skipped_; }
   // One line for every sample that was left out so far, with its file, number, id and what is wrong: those
   // with a defect, which no epoch has, and those that were replaced.
   Result<std::vector<std::string>> LeftOut() const;
@@ -71,7 +74,6 @@ class AnnotatedBatches {
   Result<PreparedSample> Prepare(uint32_t sample, data::SampleReader& reader) const;
   Result<PreparedSample> PrepareContent(uint32_t sample, const data::Sample& content) const;
   PreparedSample PrepareOrReplace(uint32_t sample, data::SampleReader& reader) const;
-  void Skip(uint32_t sample, const Error& reason) const;
   std::shared_ptr<const data::EpochOrder> Order(int64_t epoch) const;
 
   std::unique_ptr<data::Dataset> dataset_;

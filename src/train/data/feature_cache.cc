@@ -1,9 +1,9 @@
 #include "train/data/feature_cache.h"
 
-#include <chrono>
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/progress.h"
 #include "image/preprocess.h"
 
 namespace mobilevlm::train {
@@ -43,22 +43,34 @@ Status WriteBlock(const std::string& path, const SceneMix& mix, const ImageConfi
   return file.Commit();
 }
 
-// Computes the blocks of scenes [0, scenes) that are missing or too short.
-Status Complete(const std::string& directory, const SceneMix& mix, const ImageConfig& image,
-                ClipVisionTower& tower, int64_t scenes, DataParallel& parallel, StopSignal& stop) {
-  const auto start = std::chrono::steady_clock::now();
-  int64_t encoded = 0;
+// A run of scenes that one file holds.
+struct Block {
+  std::string path;
+  int64_t first, count;
+};
+
+// The blocks of scenes [0, scenes) that are missing or too short.
+std::vector<Block> Missing(const std::string& directory, int64_t scenes, const VisionConfig& config) {
+  std::vector<Block> missing;
   for (int64_t first = 0; first < scenes; first += FeatureCache::kScenesPerFile) {
     const int64_t count = std::min(FeatureCache::kScenesPerFile, scenes - first);
     const std::string path = BlockPath(directory, first / FeatureCache::kScenesPerFile);
-    if (Holds(path, count, tower->config())) continue;
+    if (!Holds(path, count, config)) missing.push_back({path, first, count});
+  }
+  return missing;
+}
+
+// This process's share of them: each block belongs to one process of the machine.
+Status Complete(const std::vector<Block>& missing, const SceneMix& mix, const ImageConfig& image,
+                ClipVisionTower& tower, DataParallel& parallel, StopSignal& stop) {
+  const ProcessGroup& processes = parallel.processes();
+  Progress progress("features", missing.size());
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (static_cast<int>(i % static_cast<size_t>(processes.local_size())) != processes.local_rank()) continue;
     if (stop.Requested()) return Fail("stopped while encoding pictures; the same command goes on");
-    MVLM_TRY(WriteBlock(path, mix, image, tower, first, count, parallel));
-    encoded += count;
-    const int64_t done = first + count;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print(stderr, "features {}/{}, {:.0f} s left\n", done, scenes,
-               seconds / static_cast<double>(encoded) * static_cast<double>(scenes - done));
+    const Block& block = missing[i];
+    MVLM_TRY(WriteBlock(block.path, mix, image, tower, block.first, block.count, parallel));
+    if (processes.first()) progress.Update(i + 1);
   }
   return {};
 }
@@ -115,9 +127,12 @@ Result<FeatureCache> FeatureCache::Open(const std::string& directory, const Scen
   std::error_code error;
   std::filesystem::create_directories(blocks, error);
   if (error) return Fail("{}: cannot create the directory: {}", blocks, error.message());
-  MVLM_TRY(Complete(blocks, mix, image, tower, scenes, parallel, stop));
-
   const VisionConfig& config = tower->config();
+  const std::vector<Block> missing = Missing(blocks, scenes, config);
+  ProcessGroup& processes = parallel.processes();
+  MVLM_TRY(processes.Together({}));  // all processes of a machine have the same list before one writes
+  MVLM_TRY(processes.Together(Complete(missing, mix, image, tower, parallel, stop)));
+
   FeatureCache cache(scenes);
   for (int64_t first = 0; first < scenes; first += kScenesPerFile) {
     MVLM_ASSIGN(MappedFile file, MappedFile::Open(BlockPath(blocks, first / kScenesPerFile)));

@@ -35,8 +35,8 @@ class FeatureCache {
   static constexpr int64_t kScenesPerFile = 1024;
 
   // Training scenes [0, scenes) of the mix, read from `directory`. Files that are missing, or hold fewer
-  // scenes than are wanted of them, are computed. A stop by signal is an Error, and so is a file that holds a
-  // part of a scene behind the wanted ones.
+  // scenes than are wanted of them, are computed, by the processes of each machine together. All call it. A
+  // stop by signal is an Error, and so is a file that holds a part of a scene behind the wanted ones.
   static Result<FeatureCache> Open(const std::string& directory, const SceneMix& mix,
                                    const ImageConfig& image, ClipVisionTower& tower, int64_t scenes,
                                    DataParallel& parallel, StopSignal& stop);

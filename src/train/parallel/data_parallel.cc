@@ -19,9 +19,9 @@ void RethrowFirst(const std::vector<std::exception_ptr>& errors) {
 // always has room for these.
 constexpr size_t kMostParts = 16;
 
-// Sums over the micro-batches of this process, laid out for ProcessGroup::Sum.
+// Sums over the micro-batches of this process, laid out for ProcessGroup::Sum; the last is for the caller.
 std::vector<double> Totals(const std::vector<MicroLoss>& losses, LossAverage average) {
-  std::vector<double> totals(4 + kMostParts);
+  std::vector<double> totals(4 + kMostParts + 1);
   for (const MicroLoss& micro : losses) {
     if (!(micro.weight > 0)) continue;
     const double weight = average == LossAverage::kRank ? 1.0 : micro.weight;
@@ -46,7 +46,8 @@ DataParallel::DataParallel(const ParallelOptions& options)
 
 std::vector<MicroLoss> DataParallel::RunMicroBatches(GradientBuckets& gradients,
                                                      const std::vector<size_t>& own,
-                                                     const std::function<MicroLoss(size_t)>& forward) {
+                                                     const std::function<MicroLoss(size_t)>& forward,
+                                                     std::atomic<bool>& stopped) {
   std::vector<MicroLoss> losses(own.size());
   std::vector<std::exception_ptr> errors(own.size());
   // Neighbours run at the same time: their gradients wait least for their turn.
@@ -54,6 +55,11 @@ std::vector<MicroLoss> DataParallel::RunMicroBatches(GradientBuckets& gradients,
   pool_.ParallelFor(static_cast<size_t>(pool_.threads()), [&](size_t) {
     for (size_t i = next++; i < own.size(); i = next++) {
       try {
+        if (stop_ && stop_()) stopped = true;
+        if (stopped) {
+          gradients.Skip(i);
+          continue;
+        }
         const Bfloat16Guard precision(options_.bfloat16);
         losses[i] = forward(own[i]);
         const bool counts = losses[i].weight > 0;
@@ -82,10 +88,18 @@ StepLoss DataParallel::Step(GradientBuckets& gradients, size_t micro_batches,
     if (Owns(i)) own.push_back(i);
   }
   gradients.Begin(own.size());
-  const std::vector<MicroLoss> losses = RunMicroBatches(gradients, own, forward);
+  std::atomic<bool> stopped = false;
+  const std::vector<MicroLoss> losses = RunMicroBatches(gradients, own, forward, stopped);
 
   std::vector<double> totals = Totals(losses, options_.average);
+  totals.back() = stopped ? 1 : 0;
   processes_->Sum(totals);
+  if (totals.back() > 0) {
+    gradients.Finish(0);
+    StepLoss broken_off;
+    broken_off.stopped = true;
+    return broken_off;
+  }
   MVLM_CHECK(totals[0] > 0, "a step without anything to learn");
   gradients.Finish(1.0 / totals[0]);
   StepLoss step{totals[3] / totals[0], totals[1], {}, totals[2]};
@@ -99,6 +113,7 @@ void DataParallel::ForEach(size_t n, const std::function<void(size_t)>& body) {
   std::vector<std::exception_ptr> errors(n);
   pool_.ParallelFor(n, [&](size_t i) {
     try {
+      if (stop_ && stop_()) return;
       const torch::NoGradGuard no_gradients;
       const Bfloat16Guard precision(options_.bfloat16);
       body(i);

@@ -11,6 +11,7 @@
 
 #include <torch/torch.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,7 +37,8 @@ struct StepLoss {
   double loss = 0;
   double weight = 0;
   std::vector<double> parts;
-  double flops = 0;  // of all processes
+  double flops = 0;      // of all processes
+  bool stopped = false;  // some process was told to: what the step was to learn is not there
 };
 
 class DataParallel {
@@ -46,8 +48,13 @@ class DataParallel {
       : DataParallel(ParallelOptions{.threads = threads, .bfloat16 = bfloat16}) {}
 
   int threads() const { return pool_.threads(); }
+  int peak_threads() const { return options_.tells_share_of_peak ? threads() : 0; }  // LoopOptions
   ProcessGroup& processes() const { return *processes_; }
   UpdateSharing sharing() const { return options_.sharing; }
+
+  // Asked between micro-batches and items, by several threads: true leaves out the rest of a step, here and,
+  // when they have run theirs, on all processes; and the rest of ForEach.
+  void StopWhen(std::function<bool()> stop) { stop_ = std::move(stop); }
 
   // Does this process run micro-batch (or any other numbered item) i? They are dealt in turn, so that a
   // list sorted by length is shared evenly.
@@ -68,12 +75,14 @@ class DataParallel {
 
  private:
   std::vector<MicroLoss> RunMicroBatches(GradientBuckets& gradients, const std::vector<size_t>& own,
-                                         const std::function<MicroLoss(size_t)>& forward);
+                                         const std::function<MicroLoss(size_t)>& forward,
+                                         std::atomic<bool>& stopped);
 
   ParallelOptions options_;
   std::unique_ptr<ProcessGroup> alone_;
   ProcessGroup* processes_;
   ThreadPool pool_;
+  std::function<bool()> stop_;
 };
 
 }  // namespace mobilevlm::train

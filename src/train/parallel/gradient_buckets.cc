@@ -276,7 +276,7 @@ void GradientBuckets::Finish(double scale) {
   if (!sharded_) {
     for (const auto& bucket : buckets_) bucket->flat.mul_(scale);
     for (const auto& parameter : parameters_) {
-      parameter->tensor.mutable_grad() = parameter->sum.to(parameter->tensor.scalar_type());
+      parameter->tensor.mutable_grad() = parameter->sum;
     }
     return;
   }
@@ -286,7 +286,7 @@ void GradientBuckets::Finish(double scale) {
       const BucketLayout::Piece& piece = pieces_[next++];
       const torch::Tensor sum =
           buckets_[piece.bucket]->flat.slice(0, piece.offset, piece.offset + piece.end - piece.begin);
-      tensor.mutable_grad() = sum.mul_(scale).to(tensor.scalar_type());
+      tensor.mutable_grad() = sum.mul_(scale);
     }
   }
 }

@@ -46,7 +46,7 @@ class GradientBuckets {
   ProcessGroup& processes() const { return processes_; }
 
   // What this process updates: the groups themselves, or groups of flat pieces that share the parameters'
-  // memory, named "weight[0:4096]". Their .grad is set by Finish.
+  // memory, named "weight[0:4096]". Their .grad is set by Finish, float32 also beside bfloat16.
   const std::vector<ParameterGroup>& own_groups() const { return own_groups_; }
 
   // Every process has rank 0's values afterwards.
@@ -68,9 +68,36 @@ class GradientBuckets {
   // After the optimizer has changed the own pieces: everyone gets everyone's. The gradients are lost.
   void ShareUpdates();
 
-  // Full state at rank 0, elsewhere nothing: `own` has "<name of an own parameter>.<kind>" for every own
-  // parameter and every kind; the result has the parameters' names and shapes. All processes call it.
-  NamedTensors GatherState(const NamedTensors& own, const std::vector<std::string>& kinds);
+  // Full state, one tensor after another, so that rank 0 never has more of the others' than a bucket. `own`
+  // has "<name of an own parameter>.<kind>" for every own parameter and every kind. All processes make one
+  // and take all of it.
+  class StateStream {
+   public:
+    StateStream(GradientBuckets& buckets, NamedTensors own, const std::vector<std::string>& kinds);
+
+    struct Entry {
+      std::string name;  // "<name of a parameter>.<kind>"
+      std::vector<int64_t> shape;
+      size_t bucket;
+      std::string kind;
+      int64_t offset;  // in the bucket
+    };
+    const std::vector<Entry>& entries() const { return entries_; }
+
+    // The next entry's tensor, float32, until the next call; on other processes than rank 0 an undefined one.
+    torch::Tensor Next();
+    // Takes what is left.
+    void Finish();
+
+   private:
+    torch::Tensor Gather(size_t bucket, const std::string& kind) const;
+
+    GradientBuckets& buckets_;
+    NamedTensors own_;
+    std::vector<Entry> entries_;
+    size_t next_ = 0;
+    torch::Tensor whole_;  // sharded: of the bucket and kind of the last entry
+  };
   // The reverse, without communication: full state, the same on every process, to this process's pieces,
   // whatever number of processes it was saved by. An Error names what is missing or misshapen.
   Result<NamedTensors> OwnState(const NamedTensors& full, const std::vector<std::string>& kinds) const;

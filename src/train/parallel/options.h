@@ -21,7 +21,7 @@ struct ParallelOptions {
   bool bfloat16 = false;  // matrix products as under a Bfloat16Guard
   LossAverage average = LossAverage::kToken;
   UpdateSharing sharing = UpdateSharing::kSharded;
-  double peak_gflops = 0;             // measured float32 ceiling of this process, for the log; 0: unknown
+  bool tells_share_of_peak = false;   // in the log: the float32 ceiling is measured
   ProcessGroup* processes = nullptr;  // outlives what uses it; null: this process alone
 };
 

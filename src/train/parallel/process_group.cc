@@ -254,12 +254,14 @@ void ProcessGroup::Barrier() {
 }
 
 Status ProcessGroup::OncePerMachine(const std::function<Status()>& work) {
-  Status status;
-  if (local_rank() == 0) status = work();
-  std::vector<double> failures{status ? 0.0 : 1.0};
+  return Together(local_rank() == 0 ? work() : Status{});
+}
+
+Status ProcessGroup::Together(Status own) {
+  std::vector<double> failures{own ? 0.0 : 1.0};
   Sum(failures);
-  if (status && failures[0] > 0) return Fail("another process of the job failed at the same point");
-  return status;
+  if (own && failures[0] > 0) return Fail("another process of the job failed at the same point");
+  return own;
 }
 
 int64_t ProcessGroup::Agree(int64_t value) {

@@ -56,6 +56,7 @@ class ProcessGroup {
   int rank() const { return environment_.rank; }
   int size() const { return environment_.size; }
   int local_rank() const { return environment_.local_rank; }
+  int local_size() const { return environment_.local_size; }
   // CPUs of this machine for each of its processes, at least one.
   int threads_per_process() const;
   bool alone() const { return environment_.size == 1; }
@@ -89,6 +90,8 @@ class ProcessGroup {
   // Runs `work` on one process of each machine, then lets all others go on; they find what it left (files).
   // A failure there ends all.
   Status OncePerMachine(const std::function<Status()>& work);
+  // Returns when all have come here with their part of some work; a failure of one ends all.
+  Status Together(Status own);
   // The same value everywhere: rank 0's.
   int64_t Agree(int64_t value);
 

@@ -4,6 +4,10 @@
 namespace mobilevlm::train {
 namespace {
 
+torch::TensorOptions Float32On(const torch::Tensor& parameter) {
+  return torch::TensorOptions(torch::kFloat32).device(parameter.device());
+}
+
 Result<torch::Tensor> StateOf(const NamedTensors& state, const std::string& name, const std::string& kind,
                               const torch::Tensor& parameter) {
   const auto found = state.find(name + "." + kind);
@@ -17,35 +21,51 @@ Result<torch::Tensor> StateOf(const NamedTensors& state, const std::string& name
 
 }  // namespace
 
-NamedTensors GradientBuckets::GatherState(const NamedTensors& own, const std::vector<std::string>& kinds) {
-  if (!sharded_) return processes_.first() ? own : NamedTensors{};
-  const torch::NoGradGuard no_gradients;
-  NamedTensors full;
-  for (size_t b = 0; b < buckets_.size(); ++b) {
-    const int64_t share = layout_->share(b);
-    const torch::TensorOptions options =
-        torch::TensorOptions(torch::kFloat32).device(Entry(0).tensor.device());
+GradientBuckets::StateStream::StateStream(GradientBuckets& buckets, NamedTensors own,
+                                          const std::vector<std::string>& kinds)
+    : buckets_(buckets), own_(std::move(own)) {
+  for (size_t b = 0; b < buckets_.buckets_.size(); ++b) {
+    const BucketLayout::Bucket& bucket = buckets_.layout_->buckets()[b];
     for (const std::string& kind : kinds) {
-      const torch::Tensor part = torch::zeros({share}, options);
-      for (const BucketLayout::Piece& piece : pieces_) {
-        if (piece.bucket != b) continue;
-        const int64_t at = piece.offset - share * processes_.rank();
-        part.slice(0, at, at + piece.end - piece.begin).copy_(own.at(PieceName(piece) + "." + kind));
-      }
-      const torch::Tensor whole = torch::empty({share * processes_.size()}, options);
-      processes_.AllGather(part, whole).Wait();
-      if (!processes_.first()) continue;
-      const BucketLayout::Bucket& bucket = layout_->buckets()[b];
       for (size_t i = 0; i < bucket.parameters.size(); ++i) {
-        const ParameterEntry entry = Entry(bucket.parameters[i]);
-        full[entry.name + "." + kind] =
-            whole.slice(0, bucket.offsets[i], bucket.offsets[i] + entry.tensor.numel())
-                .view(entry.tensor.sizes())
-                .clone();
+        const ParameterEntry parameter = buckets_.Entry(bucket.parameters[i]);
+        entries_.push_back(
+            {parameter.name + "." + kind, parameter.tensor.sizes().vec(), b, kind, bucket.offsets[i]});
       }
     }
   }
-  return full;
+}
+
+torch::Tensor GradientBuckets::StateStream::Next() {
+  const torch::NoGradGuard no_gradients;
+  const Entry& entry = entries_.at(next_);
+  const bool first = buckets_.processes_.first();
+  const bool begins =
+      next_ == 0 || entries_[next_ - 1].bucket != entry.bucket || entries_[next_ - 1].kind != entry.kind;
+  ++next_;
+  if (!buckets_.sharded_) return first ? own_.at(entry.name) : torch::Tensor();
+  if (begins) whole_ = Gather(entry.bucket, entry.kind);
+  if (!first) return {};
+  return whole_.slice(0, entry.offset, entry.offset + c10::multiply_integers(entry.shape)).view(entry.shape);
+}
+
+void GradientBuckets::StateStream::Finish() {
+  while (next_ < entries_.size()) Next();
+}
+
+torch::Tensor GradientBuckets::StateStream::Gather(size_t bucket, const std::string& kind) const {
+  const int64_t share = buckets_.layout_->share(bucket);
+  ProcessGroup& processes = buckets_.processes_;
+  const torch::TensorOptions options = Float32On(buckets_.Entry(0).tensor);
+  const torch::Tensor part = torch::zeros({share}, options);
+  for (const BucketLayout::Piece& piece : buckets_.pieces_) {
+    if (piece.bucket != bucket) continue;
+    const int64_t at = piece.offset - share * processes.rank();
+    part.slice(0, at, at + piece.end - piece.begin).copy_(own_.at(buckets_.PieceName(piece) + "." + kind));
+  }
+  torch::Tensor whole = torch::empty({share * processes.size()}, options);
+  processes.AllGather(part, whole).Wait();
+  return whole;
 }
 
 Result<NamedTensors> GradientBuckets::OwnState(const NamedTensors& full,

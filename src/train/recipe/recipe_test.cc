@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <variant>
 
 #include "train/recipe/fields.h"
 #include "train/recipe/read_recipe.h"
@@ -159,25 +161,60 @@ TEST(Recipe, OverridesTakeTomlOrPlainText) {
   EXPECT_EQ(recipe.model.vision, "2024");
   EXPECT_EQ(recipe.mini.kind_weights.at("count"), 2);
   EXPECT_EQ(recipe.lora.alpha, 16);
+  ASSERT_TRUE(Override(recipe, "data.shares=[1,0.5]").has_value());
+  EXPECT_EQ(recipe.data.shares, (std::vector<double>{1, 0.5}));
 }
 
-TEST(Recipe, EveryKeyCanBeOverriddenWithItsOwnValue) {
-  Recipe recipe = Shipped("lora"), copy = recipe;
-  const std::string toml = RecipeToml(recipe);
-  for (const Field& field : Fields(recipe)) {
-    const size_t dot = field.key.find('.');
-    const std::string name = dot == std::string::npos ? field.key : field.key.substr(dot + 1);
-    const size_t section =
-        dot == std::string::npos ? 0 : toml.find(fmt::format("[{}]", field.key.substr(0, dot)));
-    const std::string start = fmt::format("\n{} = ", name);
-    const size_t at = fmt::format("\n{}", toml).find(start, section);
-    ASSERT_NE(at, std::string::npos) << field.key;
-    const size_t begin = at - 1 + start.size();
-    const Status status =
-        Override(copy, fmt::format("{}={}", field.key, toml.substr(begin, toml.find('\n', begin) - begin)));
-    EXPECT_TRUE(status.has_value()) << status.error().message;
+// As TOML, a value that a key may have and does not have.
+struct AnotherValue {
+  const Field& field;
+
+  std::string operator()(const std::string* text) const { return fmt::format("\"{}\"", Other(*text)); }
+  std::string operator()(const std::vector<std::string>* texts) const {
+    return fmt::format("[\"{}\"]", Other(texts->size() == 1 ? texts->front() : ""));
   }
-  EXPECT_EQ(Differences(recipe, copy), std::vector<std::string>{});
+  std::string operator()(const bool* value) const { return *value ? "false" : "true"; }
+  std::string operator()(const double* value) const { return fmt::format("{}", Other(*value)); }
+  std::string operator()(const int64_t* value) const {
+    return fmt::format("{}", static_cast<int64_t>(Other(static_cast<double>(*value))));
+  }
+  std::string operator()(const std::vector<double>* values) const {
+    return fmt::format("[{}]", Other(values->size() == 1 ? values->front() : 0.0));
+  }
+  std::string operator()(const std::map<std::string, double>*) const {
+    return fmt::format("{{ \"another\" = {} }}", Other(0.0));
+  }
+
+ private:
+  std::string Other(const std::string& text) const {
+    for (const std::string& choice : field.choices) {
+      if (choice != text) return choice;
+    }
+    return text + "another \\\"name\\\"";
+  }
+  // Near the upper limit, where a value that is cut short or taken for another type shows.
+  double Other(double value) const {
+    const double high = field.most - (field.most > 1 ? 1 : 0.125);
+    return value == high ? field.most : high;
+  }
+};
+
+TEST(Recipe, EveryKeyCanBeOverriddenAndIsPrinted) {
+  Recipe recipe = Shipped("lora");
+  recipe.mini.kind_weights = {{"count", 2}};
+  for (const Field& field : Fields(recipe)) {
+    const std::string value = std::visit(AnotherValue{field}, field.value);
+    Recipe changed = recipe;
+    const Status status = Override(changed, fmt::format("{}={}", field.key, value));
+    ASSERT_TRUE(status.has_value()) << status.error().message;
+    // Read back from what is printed: this key is another one and the others are what they were.
+    const auto read = ParseRecipe(RecipeToml(changed), "again.toml");
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    const std::vector<std::string> differences = Differences(recipe, *read);
+    ASSERT_EQ(differences.size(), 1u) << field.key;
+    EXPECT_TRUE(differences[0].starts_with(field.key + " was ")) << differences[0];
+    EXPECT_TRUE(differences[0].ends_with(" and is " + value)) << differences[0] << "; wanted " << value;
+  }
 }
 
 TEST(Recipe, SaysWhatIsWrongAndWhere) {

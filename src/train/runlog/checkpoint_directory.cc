@@ -12,6 +12,7 @@
 
 #include "base/atomic_file.h"
 #include "base/directories.h"
+#include "base/parse_json.h"
 #include "base/read_file.h"
 
 namespace mobilevlm::train {
@@ -32,13 +33,18 @@ std::optional<int64_t> StepOf(const std::string& name) {
   return error == std::errc() && rest == end && step >= 0 ? std::optional(step) : std::nullopt;
 }
 
+// What it holds beside its state is written before it.
+bool IsCheckpoint(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path / "state.json", error);
+}
+
 std::vector<CheckpointPlace> AllCheckpoints(const std::string& directory) {
   std::vector<CheckpointPlace> places;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     const auto step = StepOf(entry.path().filename().string());
-    if (step && fs::exists(entry.path() / "state.json", error))
-      places.push_back({*step, entry.path().string()});
+    if (step && IsCheckpoint(entry.path())) places.push_back({*step, entry.path().string()});
   }
   std::sort(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
   return places;
@@ -58,6 +64,15 @@ void RemoveUnfinished(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     if (entry.path().filename().string().starts_with(kUnfinished)) fs::remove_all(entry.path(), error);
   }
+}
+
+// Under another name first: a kill in the middle leaves nothing that has a checkpoint's name, and what it
+// leaves goes with the next save. One that cannot be renamed stays whole.
+void Remove(const std::string& directory, const std::string& name) {
+  std::error_code error;
+  const fs::path aside = fs::path(directory) / fmt::format("{}{}", kUnfinished, name);
+  fs::rename(fs::path(directory) / name, aside, error);
+  if (!error) fs::remove_all(aside, error);
 }
 
 // Replaces the link in one step; a file system without links does without.
@@ -84,7 +99,8 @@ Status SaveCheckpoint(const std::string& directory, int64_t step, int64_t keep,
                     path = fmt::format("{}/{}", directory, name);
   const std::string unfinished = fmt::format("{}/{}{}", directory, kUnfinished, name);
   std::error_code error;
-  if (!fs::exists(path, error)) {
+  if (!IsCheckpoint(path)) {
+    if (fs::exists(path, error)) Remove(directory, name);  // a kill's, of a version that removed in place
     Status status = MakeDirectories(unfinished);
     if (status) status = write(unfinished);
     if (status) status = SyncDirectory(unfinished);
@@ -101,7 +117,7 @@ Status SaveCheckpoint(const std::string& directory, int64_t step, int64_t keep,
   PointLatest(directory, name);
   const std::vector<CheckpointPlace> places = AllCheckpoints(directory);
   const size_t old = places.size() - std::min(places.size(), static_cast<size_t>(std::max<int64_t>(keep, 1)));
-  for (size_t i = 0; i < old; ++i) fs::remove_all(places[i].path, error);
+  for (size_t i = 0; i < old; ++i) Remove(directory, fs::path(places[i].path).filename().string());
   return {};
 }
 
@@ -112,7 +128,7 @@ Status WriteState(const std::string& checkpoint, const nlohmann::json& state) {
 Result<nlohmann::json> ReadState(const std::string& checkpoint) {
   const std::string path = checkpoint + "/state.json";
   MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxStateBytes));
-  nlohmann::json state = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json state = ParseJson(text, path).value_or(nullptr);
   if (!state.is_object() || !state.contains("step") || !state["step"].is_number_unsigned()) {
     return Fail("{}: wanted an object with a step", path);
   }

@@ -2,7 +2,9 @@
 // and DIR/latest, a link to the newest.
 //
 // A checkpoint is written under a temporary name, synced and renamed. Whatever happens meanwhile, a full disk
-// or a kill, the previous one stays; only a complete new one makes old ones go.
+// or a kill, the previous one stays; only a complete new one makes old ones go. An old one gets a temporary
+// name before it is removed; the next save clears away what has such a name still. A directory without
+// state.json is no checkpoint, whatever its name.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +26,8 @@ struct CheckpointPlace {
 std::optional<CheckpointPlace> LatestCheckpoint(const std::string& directory);
 
 // Calls `write` with a directory to fill, makes that the checkpoint of `step`, and removes all but the `keep`
-// newest. A checkpoint of this step that is there already stays as it is. On an Error nothing has changed.
+// newest. A checkpoint of this step that is there already stays as it is. On an Error no checkpoint has
+// changed.
 Status SaveCheckpoint(const std::string& directory, int64_t step, int64_t keep,
                       const std::function<Status(const std::string& path)>& write);
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -75,9 +76,40 @@ TEST_F(CheckpointDirectory, WhatAKillLeftIsNoCheckpointAndIsClearedAway) {
   ASSERT_TRUE(Save(1, 1).has_value());
   fs::create_directories(directory_ + "/.unfinished-checkpoint-00000002");
   fs::create_directories(directory_ + "/checkpoint-00000003");  // without state.json
+  std::ofstream(directory_ + "/checkpoint-00000003/optimizer") << "of a removal that was not finished";
   EXPECT_EQ(LatestCheckpoint(directory_)->step, 1);
-  ASSERT_TRUE(Save(4, 1).has_value());
-  EXPECT_EQ(Names(), (std::vector<std::string>{"checkpoint-00000003", "checkpoint-00000004", "latest"}));
+  // A checkpoint of that step is written as if there were nothing.
+  ASSERT_TRUE(Save(3, 1).has_value());
+  EXPECT_EQ(Names(), (std::vector<std::string>{"checkpoint-00000003", "latest"}));
+  EXPECT_FALSE(fs::exists(directory_ + "/latest/optimizer"));
+  EXPECT_TRUE(fs::exists(directory_ + "/latest/weights"));
+  EXPECT_TRUE(ReadState(directory_ + "/latest").has_value());
+}
+
+// A removal ends in the middle, here because a directory inside lies too deep for the files that may be open.
+TEST_F(CheckpointDirectory, WhatIsHalfRemovedHasNoCheckpointsName) {
+  constexpr int kDepth = 64, kOpen = 24;
+  ASSERT_TRUE(Save(1, 1).has_value());
+  std::string deep = directory_ + "/checkpoint-00000001";
+  for (int i = 0; i < kDepth; ++i) deep += "/d";
+  fs::create_directories(deep);
+
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest = ::dup(STDERR_FILENO);
+  ASSERT_GE(lowest, 0);
+  ::close(lowest);
+  const rlimit few{static_cast<rlim_t>(lowest) + kOpen, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Status status = Save(2, 1);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(status.has_value()) << status.error().message;
+  ASSERT_EQ(Names(),
+            (std::vector<std::string>{".unfinished-checkpoint-00000001", "checkpoint-00000002", "latest"}));
+  EXPECT_EQ(LatestCheckpoint(directory_)->step, 2);
+
+  ASSERT_TRUE(Save(3, 2).has_value());
+  EXPECT_EQ(Names(), (std::vector<std::string>{"checkpoint-00000002", "checkpoint-00000003", "latest"}));
 }
 
 TEST_F(CheckpointDirectory, RubbishInStateIsAnError) {

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/base64.h"
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "base/units.h"
 #include "page/line_chart.h"
@@ -146,7 +148,7 @@ Result<std::string> Samples(const Stage& stage) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::string();
   MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxSampleBytes));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson<Json>(text, path).value_or(nullptr);
   if (!json.is_object() || !json.contains("samples")) return Fail("{}: wanted an object with samples", path);
   std::string html =
       fmt::format("<h3>What it answers after step {}</h3><div class=cards>", json.value("step", 0));
@@ -181,7 +183,7 @@ Status WriteSamples(const std::string& directory, int64_t step,
     json["samples"].push_back({{"question", sample.question},
                                {"wanted", sample.wanted},
                                {"found", sample.found},
-                               {"picture", page::EncodeBase64(sample.picture)}});
+                               {"picture", EncodeBase64(sample.picture)}});
   }
   const std::string text = json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   return WriteFileAtomically(directory + "/samples.json", text);

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/directories.h"
+#include "base/parse_json.h"
 #include "base/read_file.h"
 #include "base/units.h"
 
@@ -96,7 +97,7 @@ Result<std::vector<Json>> ReadLog(const std::string& path) {
   std::istringstream stream(text);
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
-    Json entry = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    Json entry = ParseJson<Json>(line, path).value_or(nullptr);
     const bool whole = entry.is_object() && entry.contains("step") && entry["step"].is_number() &&
                        entry.contains("loss") && entry["loss"].is_number();
     if (!whole) {
@@ -121,6 +122,9 @@ std::string ProgressLine(const std::string& stage, const Json& line, int64_t ste
     text +=
         fmt::format(", {:.0f} GFLOP/s ({:.0f} % of the float32 peak)",
                     line["gflops_per_second"].get<double>(), 100 * line["flop_utilisation"].get<double>());
+  }
+  if (const int64_t left_out = line.value("left_out", int64_t{0}); left_out > 0) {
+    text += fmt::format(", {} samples left out", left_out);
   }
   text += fmt::format(", {} left", FormatDuration(seconds_left));
   return text;

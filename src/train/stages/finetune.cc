@@ -61,14 +61,13 @@ class FinetuneRun {
         run_directory_(run_directory),
         start_(std::move(start)),
         tokenizer_(std::move(tokenizer)),
-        peak_gflops_(parallel.peak_gflops),
+        threads_(parallel.threads > 0 ? parallel.threads : parallel.processes->threads_per_process()),
+        tells_share_of_peak_(parallel.tells_share_of_peak),
         large_(Parameters(*start_.model) > kLargeModel || recipe.model.gradient_checkpointing),
         parallel_(Threads(parallel)),
         optimizer_(MakeGroups(*start_.model, recipe.optimizer), AdamOptions::Of(recipe.optimizer),
                    parallel_.processes(), parallel_.sharing()) {
-    if (large_)
-      at::set_num_threads(parallel.threads > 0 ? parallel.threads
-                                               : parallel_.processes().threads_per_process());
+    if (large_) at::set_num_threads(threads_);
   }
 
   Result<LoopEnd> Run(StopSignal& stop) {
@@ -94,15 +93,10 @@ class FinetuneRun {
     if (recipe_.run.samples > 0) stage.predict = [this] { return Predict(); };
     stage.take_tokens = [this] { return std::exchange(tokens_, 0); };
     stage.take_waited = [this] { return steps_->TakeWaitedSeconds(); };
-    Result<LoopEnd> end = LoopEnd::kStopped;
-    try {
-      end = RunLoop(stage, {run_directory_, recipe_, peak_gflops_}, stop);
-    } catch (...) {  // too many samples cannot be used, for one
-      ReportLeftOut();
-      throw;
-    }
-    ReportLeftOut();
-    return end;
+    stage.left_out = [this] { return batches_->skipped().counts(); };
+    stage.check_left_out = [this](const auto& of_all) { return batches_->skipped().Check(of_all); };
+    stage.list_left_out = [this] { ListLeftOut(); };
+    return RunLoop(stage, {run_directory_, recipe_, tells_share_of_peak_ ? threads_ : 0}, stop);
   }
 
  private:
@@ -156,7 +150,6 @@ class FinetuneRun {
     if (examples_.empty()) examples_ = batches_->Examples(most);
     std::vector<Validation> parts(examples_.size());
     parallel_.ForEachOwned(examples_.size(), [&](size_t i) {
-      if (stop_->Requested()) return;
       MicroBatch batch = batches_->Collated({examples_[i]});
       SeePictures(batch);
       const MicroLoss loss = start_.model->Loss(batch);
@@ -189,7 +182,7 @@ class FinetuneRun {
 
   // Each process lists what it met itself, below what it met before it was resumed. A list that cannot be
   // written ends no training.
-  void ReportLeftOut() const {
+  void ListLeftOut() const {
     const int rank = parallel_.processes().rank();
     const std::string name = rank == 0 ? "skipped.txt" : fmt::format("skipped-{}.txt", rank);
     const std::string path = run_directory_ + "/" + recipe_.stage + "/" + name;
@@ -200,8 +193,10 @@ class FinetuneRun {
     std::istringstream before(ReadFile(path, kLargestList).value_or(""));
     for (std::string line; std::getline(before, line);) lines.push_back(std::move(line));
     const std::set<std::string> listed(lines.begin(), lines.end());
+    const size_t known = lines.size();
     std::copy_if(left_out->begin(), left_out->end(), std::back_inserter(lines),
                  [&](const std::string& line) { return !listed.contains(line); });
+    if (lines.size() == known) return;
     const Status written = WriteFileAtomically(path, fmt::format("{}\n", fmt::join(lines, "\n")));
     if (!written) return fmt::print(stderr, "{}\n", written.error().message);
     fmt::print(stderr, "{}: {} samples could not be used; {} lists them\n", recipe_.stage, lines.size(),
@@ -212,7 +207,8 @@ class FinetuneRun {
   const std::string run_directory_;
   StartModel start_;
   Tokenizer tokenizer_;
-  const double peak_gflops_;
+  const int threads_;
+  const bool tells_share_of_peak_;
   const bool large_;
   DataParallel parallel_;
   Optimizer optimizer_;

@@ -45,6 +45,7 @@ Result<LoopEnd> RunTextStage(MobileVlm& model, Optimizer& optimizer, const Stage
   stage.module = model.get();
   stage.optimizer = &optimizer;
   stage.parallel = &parallel;
+  stage.data_fingerprint = text.inputs;
   stage.part_names = {"token_accuracy", "cell_distance", "look_loss"};
   stage.start = [&](int64_t first) {
     steps = std::make_unique<Prefetcher<Step>>(
@@ -63,7 +64,7 @@ Result<LoopEnd> RunTextStage(MobileVlm& model, Optimizer& optimizer, const Stage
   stage.predict = text.predict;
   stage.take_tokens = [&] { return std::exchange(tokens, 0); };
   stage.take_waited = [&] { return steps->TakeWaitedSeconds(); };
-  return RunLoop(stage, {options.directory, options.recipe, options.parallel.peak_gflops}, stop);
+  return RunLoop(stage, {options.directory, options.recipe, parallel.peak_threads()}, stop);
 }
 
 }  // namespace mobilevlm::train

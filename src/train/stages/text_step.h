@@ -32,6 +32,7 @@ void FillCells(std::span<const TextItem> items, MicroBatch& batch);
 
 struct TextStage {
   int visual = 0;                                            // places of a picture
+  std::string inputs = {};                                   // StageInputs, of a stage with pictures
   std::function<std::vector<TextItem>(int64_t step)> items;  // a pure function
   FillVisual fill;
   std::function<nlohmann::json()> validate;

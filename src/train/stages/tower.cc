@@ -104,7 +104,7 @@ Result<LoopEnd> TrainTower(const world::World& world, const MiniConfig& config, 
     return Report(SumOverProcesses(total, parallel.processes()));
   };
 
-  return RunLoop(stage, {options.directory, options.recipe, options.parallel.peak_gflops}, stop);
+  return RunLoop(stage, {options.directory, options.recipe, parallel.peak_threads()}, stop);
 }
 
 }  // namespace mobilevlm::train

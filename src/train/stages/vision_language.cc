@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/data/feature_cache.h"
 #include "train/mini_start.h"
+#include "train/stage_inputs.h"
 #include "train/stages/predict.h"
 #include "train/stages/text_step.h"
 #include "train/stages/validation.h"
@@ -29,16 +30,8 @@ Status Prepare(const SceneMix& scenes, const MiniConfig& config, const StageOpti
     const Status loaded = LoadModule(*pictures.tower, weights.tensors, "tower.");
     if (!loaded) return Context(loaded.error(), "{}", weights.file.path());
   }
-  const auto open = [&] {
-    return FeatureCache::Open(options.directory + "/features", scenes, config.image, pictures.tower,
-                              options.mini().scenes, parallel, stop);
-  };
-  const auto compute_missing = [&]() -> Status {
-    MVLM_TRY(open());
-    return {};
-  };
-  MVLM_TRY(parallel.processes().OncePerMachine(compute_missing));
-  MVLM_ASSIGN(pictures.cache, open());
+  MVLM_ASSIGN(pictures.cache, FeatureCache::Open(options.directory + "/features", scenes, config.image,
+                                                 pictures.tower, options.mini().scenes, parallel, stop));
   pictures.validation = SeenSet::Encode(
       MakeValidationSet(scenes.world(), text, options.mini().questions_per_kind, options.seed()),
       scenes.world(), config.image, pictures.tower, parallel);
@@ -129,6 +122,7 @@ Result<LoopEnd> Train(const Plan& plan, const world::World& world, const Tokeniz
   Pictures pictures;
   MVLM_TRY(Prepare(scenes, config, options, text, parallel, stop, pictures));
   TextStage stage;
+  MVLM_ASSIGN(stage.inputs, StageInputs(options.directory, plan.from));
   stage.visual = text.visual();
   stage.items = [&](int64_t step) {
     std::vector<TextItem> result;
