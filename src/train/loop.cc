@@ -226,9 +226,10 @@ class Loop {
     if (!interval.empty()) {
       nlohmann::json line = interval.Take(stage_, options_, done, factor, peak_gflops_);
       Tell(done, line);
+      reported_ = true;
     }
     if (done > saved_) MVLM_TRY(SaveNow(done, true));
-    WriteRunReport();
+    if (reported_) WriteRunReport();
     TellStopped(done);
     return {};
   }

@@ -151,6 +151,21 @@ TEST(Loop, StopsWithinAStepAndForgetsIt) {
   EXPECT_EQ(one.Log()[0].at("step"), 6);
 }
 
+TEST(Loop, AStopInTheFirstStepLeavesNothingAndComplainsOfNothing) {
+  OneWeight one;
+  one.stage.step = [&](int64_t) {
+    std::raise(SIGTERM);
+    return one.Step(1.0f);
+  };
+  testing::internal::CaptureStderr();
+  const auto end = one.Run();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "one: stopped after step 0; the same command continues\n");
+  ASSERT_TRUE(end.has_value()) << end.error().message;
+  EXPECT_EQ(*end, LoopEnd::kStopped);
+  EXPECT_EQ(one.SavedStep(), 0);
+}
+
 TEST(Loop, TooManySamplesLeftOutEndItWithACheckpoint) {
   OneWeight one;
   std::optional<data::SkipList> skips(std::in_place, 0.01, 200);

@@ -61,12 +61,14 @@ std::optional<DType> ParseExportType(const std::string& name) {
   return std::nullopt;
 }
 
-// Are the stages with pictures, up to this one, made from what is there now?
-Status CheckPictureStages(const MiniPlan& plan, const std::string& last) {
-  if (last != "align" && last != "multitask") return {};
+// Is this stage, and the one it started from, made from what is there now?
+Status CheckMadeFrom(const MiniPlan& plan, const std::string& stage) {
+  const bool asks = stage == "multitask";
   const std::string& from = plan.recipes.at("multitask").mini.from;
-  if (last == "align" || from == "align") MVLM_TRY(CheckInputs(plan.directory, "align", "language"));
-  return last == "align" ? Status{} : CheckInputs(plan.directory, "multitask", from);
+  if (stage == "align" || (asks && from == "align"))
+    MVLM_TRY(CheckInputs(plan.directory, "align", "language"));
+  if (asks) MVLM_TRY(CheckInputs(plan.directory, stage, from));
+  return {};
 }
 
 Result<LoopEnd> RunStage(const std::string& name, const world::World& world, const MiniPlan& plan,
@@ -77,7 +79,7 @@ Result<LoopEnd> RunStage(const std::string& name, const world::World& world, con
     if (!type) return Fail("no export type '{}'", plan.export_type);
     const MiniConfig config = MiniConfig::Of(plan.recipes.at("multitask"));
     const auto write = [&]() -> Status {
-      MVLM_TRY(CheckPictureStages(plan, LastStage(plan.directory)));
+      MVLM_TRY(CheckMadeFrom(plan, LastStage(plan.directory)));
       return ExportMini(plan.directory, config, *type);
     };
     MVLM_TRY(processes.Together(processes.first() ? write() : Status{}));
@@ -143,7 +145,7 @@ Result<bool> IsDone(const MiniPlan& plan, const std::string& name) {
   const bool shared = processes.Agree(IsShared(directory) ? 1 : 0) != 0;
   const bool finished =
       shared || processes.Agree(StageFinished(directory, recipe->second.schedule.steps) ? 1 : 0) != 0;
-  if (finished) MVLM_TRY(processes.Together(CheckPictureStages(plan, name)));
+  if (finished) MVLM_TRY(processes.Together(CheckMadeFrom(plan, name)));
   if (finished && processes.first()) {
     fmt::print(stderr, "{}: {}\n", name, shared ? "another run's" : "finished already");
   }

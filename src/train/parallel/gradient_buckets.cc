@@ -41,11 +41,6 @@ class RunningGuard {
   Running previous_;
 };
 
-// Buckets live where the parameters do.
-torch::TensorOptions Float32On(const torch::Tensor& parameter) {
-  return torch::TensorOptions(torch::kFloat32).device(parameter.device());
-}
-
 torch::Tensor Flat(const torch::Tensor& parameter) { return parameter.detach().view({-1}); }
 
 }  // namespace
@@ -130,6 +125,10 @@ GradientBuckets::GradientBuckets(const std::vector<ParameterGroup>& groups, Proc
 }
 
 GradientBuckets::~GradientBuckets() = default;
+
+torch::TensorOptions GradientBuckets::Float32On(const torch::Tensor& parameter) {
+  return torch::TensorOptions(torch::kFloat32).device(parameter.device());
+}
 
 void GradientBuckets::MakeOwnGroups(const std::vector<ParameterGroup>& groups) {
   own_groups_ = groups;

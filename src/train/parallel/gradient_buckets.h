@@ -118,6 +118,7 @@ class GradientBuckets {
     const torch::Tensor& tensor;
   };
 
+  static torch::TensorOptions Float32On(const torch::Tensor& parameter);  // buckets live where parameters do
   ParameterEntry Entry(size_t parameter) const;
   std::string PieceName(const BucketLayout::Piece& piece) const;
   void Deliver(size_t parameter, size_t micro_batch, const torch::Tensor& gradient);

@@ -4,10 +4,6 @@
 namespace mobilevlm::train {
 namespace {
 
-torch::TensorOptions Float32On(const torch::Tensor& parameter) {
-  return torch::TensorOptions(torch::kFloat32).device(parameter.device());
-}
-
 Result<torch::Tensor> StateOf(const NamedTensors& state, const std::string& name, const std::string& kind,
                               const torch::Tensor& parameter) {
   const auto found = state.find(name + "." + kind);
