@@ -12,7 +12,6 @@
 namespace mobilevlm::processes_test {
 namespace {
 
-constexpr int kSteps = 20;
 constexpr double kTolerance = 1e-5;
 
 void RunTogether(int n, const std::string& directory, const std::string& stage, int steps,
@@ -167,6 +166,21 @@ TEST_P(LostProcess, EndsTheJob) {
 INSTANTIATE_TEST_SUITE_P(All, LostProcess,
                          testing::Values(std::pair{size_t{1}, SIGKILL}, std::pair{size_t{2}, SIGSTOP},
                                          std::pair{size_t{0}, SIGKILL}, std::pair{size_t{0}, SIGSTOP}));
+
+// What a process gets that writes to one that has just died: it may not end without a word.
+TEST(Processes, ABrokenPipeEndsNobody) {
+  const Directory run, logs;
+  Job job(logs);
+  job.StartRanks(2, FreeMaster("127.0.0.1"), QuickMini(run.path(), "language", 100000));
+  ASSERT_TRUE(job.Says(0, "step 2/", 60));
+  job.Signal(0, SIGPIPE);
+  job.Signal(1, SIGPIPE);
+  ASSERT_TRUE(job.Says(0, "step 30/", 60));
+  job.Signal(0, SIGINT);
+  job.Signal(1, SIGINT);
+  EXPECT_EQ(job.Wait(0).code, 0);
+  EXPECT_EQ(job.Wait(1).code, 0);
+}
 
 // An error of one process is the others' too, in its words.
 TEST(Processes, AnErrorOfOneEndsAll) {

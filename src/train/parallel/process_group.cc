@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -150,6 +151,9 @@ std::unique_ptr<ProcessGroup> ProcessGroup::Alone() {
 Result<std::unique_ptr<ProcessGroup>> ProcessGroup::Join(const ProcessEnvironment& environment,
                                                          const ProcessGroupOptions& options) {
   if (environment.size == 1) return Alone();
+  // Gloo writes to its sockets with writev: without this, whoever writes to a process that has just died
+  // would end too, without a word, and be taken for the one that was lost.
+  ::signal(SIGPIPE, SIG_IGN);
   // The threads of the store, of Gloo and of the heartbeat leave Ctrl-C and SIGTERM to the caller's: they
   // inherit what the thread that starts them blocks.
   Result<std::unique_ptr<ProcessGroup>> joined;

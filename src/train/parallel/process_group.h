@@ -42,7 +42,7 @@ class ProcessGroup {
   // One process of its own: every collective returns at once.
   static std::unique_ptr<ProcessGroup> Alone();
   // Meets the others at environment.master_address. The connections between processes use the interface that
-  // leads there, or the one that GLOO_SOCKET_IFNAME names.
+  // leads there, or the one that GLOO_SOCKET_IFNAME names. The program ignores SIGPIPE from then on.
   static Result<std::unique_ptr<ProcessGroup>> Join(const ProcessEnvironment& environment,
                                                     const ProcessGroupOptions& options);
   // Says goodbye; rank 0 waits for the goodbyes of the others.
