@@ -98,13 +98,17 @@ function(mobilevlm_test NAME)
 endfunction()
 
 # mobilevlm_library(NAME SOURCES a.cc ... DEPS folder ... [LIBS external ...] [TEST_LIBS external ...]
-#                   [HEADERS_ONLY] [NOT_PRECOMPILED])
+#                   [HEADERS_ONLY] [NOT_PRECOMPILED] [NOT_UNITED])
 #
 # One folder of src/ is one static library that links only what it may include (tools/check_includes
 # holds the table). Sources are listed by hand; every *_test.cc beside them is picked up, so that no
 # test can be left out, and becomes one executable NAME_test registered with ctest.
+#
+# Presets compile several sources of a target at once (CMAKE_UNITY_BUILD): most of a compiler's time goes into headers and
+# templates. NOT_UNITED is for folders whose sources have private names in common, and for those whose speed is measured:
+# there each file is optimised alone.
 function(mobilevlm_library NAME)
-  cmake_parse_arguments(ARG "HEADERS_ONLY;NOT_PRECOMPILED" "" "SOURCES;DEPS;LIBS;TEST_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "HEADERS_ONLY;NOT_PRECOMPILED;NOT_UNITED" "" "SOURCES;DEPS;LIBS;TEST_LIBS" ${ARGN})
   if(ARG_HEADERS_ONLY)
     add_library(${NAME} INTERFACE)
     set(scope INTERFACE)
@@ -117,6 +121,9 @@ function(mobilevlm_library NAME)
     if(MOBILEVLM_PRECOMPILES AND NOT ARG_NOT_PRECOMPILED)
       target_precompile_headers(${NAME} REUSE_FROM precompiled)
     endif()
+    if(ARG_NOT_UNITED)
+      set_target_properties(${NAME} PROPERTIES UNITY_BUILD OFF)
+    endif()
   endif()
   target_include_directories(${NAME} ${scope} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(${NAME} ${scope} mobilevlm_flags ${ARG_DEPS} ${ARG_LIBS})
@@ -125,6 +132,9 @@ function(mobilevlm_library NAME)
   mobilevlm_wants_tests(${NAME} wanted)
   if(tests AND wanted)
     mobilevlm_test(${NAME}_test PREFIX ${NAME} SOURCES ${tests} LIBS ${NAME} ${ARG_TEST_LIBS})
+    if(ARG_NOT_UNITED)
+      set_target_properties(${NAME}_test PROPERTIES UNITY_BUILD OFF)
+    endif()
   endif()
 endfunction()
 

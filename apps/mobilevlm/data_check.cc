@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 using page::Thousands;
 using quality::CheckReport;
 
-constexpr size_t kPrinted = 10;  // findings on the terminal; --list has all
+constexpr size_t kPrintedFindings = 10;  // findings on the terminal; --list has all
 
 struct CheckFlags {
   DataFlags data;
@@ -56,9 +56,10 @@ void PrintReport(const CheckReport& r, const CheckFlags& flags) {
                kImageMark);
   }
   fmt::print("{:>12}  cannot be used\n", Thousands(r.unusable));
-  for (size_t i = 0; i < std::min(r.findings.size(), kPrinted); ++i) fmt::print("{}\n", r.findings[i].what);
-  if (r.unusable > kPrinted) {
-    fmt::print("and {} more{}\n", Thousands(r.unusable - kPrinted),
+  for (size_t i = 0; i < std::min(r.findings.size(), kPrintedFindings); ++i)
+    fmt::print("{}\n", r.findings[i].what);
+  if (r.unusable > kPrintedFindings) {
+    fmt::print("and {} more{}\n", Thousands(r.unusable - kPrintedFindings),
                flags.list.empty() ? " (--list FILE writes them)" : "");
   }
 }

@@ -15,7 +15,7 @@ using page::Thousands;
 using quality::GroupStatistics;
 using quality::Statistics;
 
-constexpr size_t kPrinted = 20;  // groups on the terminal
+constexpr size_t kPrintedGroups = 20;  // groups on the terminal
 
 struct StatsFlags {
   DataFlags data;
@@ -26,7 +26,7 @@ struct StatsFlags {
 void PrintGroups(const char* name, const std::vector<GroupStatistics>& groups, uint64_t samples) {
   fmt::print("\n{:<20} {:>12} {:>7} {:>12} {:>8} {:>8}  {}\n", name, "samples", "share", "questions", "words",
              "answer", "most frequent answer");
-  for (size_t i = 0; i < std::min(groups.size(), kPrinted); ++i) {
+  for (size_t i = 0; i < std::min(groups.size(), kPrintedGroups); ++i) {
     const GroupStatistics& g = groups[i];
     std::string top;
     if (!g.top_answers.empty()) {
@@ -38,7 +38,7 @@ void PrintGroups(const char* name, const std::vector<GroupStatistics>& groups, u
                100.0 * static_cast<double>(g.samples) / static_cast<double>(samples), Thousands(g.rounds),
                g.words.median, g.answer_words.median, top);
   }
-  if (groups.size() > kPrinted) fmt::print("and {} more\n", groups.size() - kPrinted);
+  if (groups.size() > kPrintedGroups) fmt::print("and {} more\n", groups.size() - kPrintedGroups);
 }
 
 Json SpreadJson(const quality::Spread& spread) {

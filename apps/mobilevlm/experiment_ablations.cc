@@ -6,7 +6,7 @@
 namespace mobilevlm::app {
 namespace {
 
-const char* const kQuestion =
+const char* const kAblationsQuestion =
     "One thing at a time is changed against the reference (LDPv2, two stages that train projector and "
     "decoder, all "
     "scenes), then those in which V1 and V2 differ together. All runs begin with the same tower, language "
@@ -115,7 +115,7 @@ Status RunAblationsExperiment(const ExperimentFlags& flags, const std::string& o
         ExperimentPage page{
             .name = "ablations",
             .title = "Ablations: data, training strategy, projector, number of tokens",
-            .question = kQuestion,
+            .question = kAblationsQuestion,
             .settings = TrainingSettings(flags, runs, static_cast<int>(reference.runs.size())),
             .tables = {},
             .plots = {}};

@@ -16,7 +16,7 @@
 namespace mobilevlm::app {
 namespace {
 
-const char* const kQuestion =
+const char* const kProjectorsQuestion =
     "The projector alone is exchanged: LDP, V1's, for LDPv2, the reference. Both have 36 tokens for 12x12 "
     "patches. "
     "Every run begins with the same tower, language stage and cached features, sees the same samples with "
@@ -204,7 +204,7 @@ Status WriteProjectorsPage(const ExperimentFlags& flags, const TrainingRuns& run
   const ExperimentPage page{
       .name = "projectors",
       .title = "V2's projector against V1's",
-      .question = kQuestion,
+      .question = kProjectorsQuestion,
       .settings = TrainingSettings(flags, runs, static_cast<int>(all[0].runs.size())),
       .tables = {CaptionTable(all, captions), CompareVariants("Exact match", variants, labels, all[0]),
                  KindTable("By kind, per cent", all, false),

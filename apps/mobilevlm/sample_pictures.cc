@@ -12,7 +12,6 @@
 namespace mobilevlm::app {
 namespace {
 
-using Json = nlohmann::json;
 using Take = std::function<Status(const SamplePicture&)>;
 
 constexpr uint64_t kMaxAnnotationBytes = uint64_t{1} << 32;
@@ -40,7 +39,7 @@ Status TakeWorld(const SampleSource&, const Take&) {
 #endif
 
 // The first thing the human says, without the picture's place.
-std::string FirstQuestion(const Json& sample) {
+std::string FirstQuestion(const nlohmann::json& sample) {
   const auto turns = sample.find("conversations");
   if (turns == sample.end() || !turns->is_array() || turns->empty() || !(*turns)[0].is_object()) return {};
   const auto value = (*turns)[0].find("value");
@@ -56,11 +55,11 @@ std::string FirstQuestion(const Json& sample) {
 
 Status TakeAnnotations(const SampleSource& source, const Take& take) {
   MVLM_ASSIGN(const std::string text, ReadFile(source.annotations, kMaxAnnotationBytes));
-  MVLM_ASSIGN(const Json list, ParseJson(text, source.annotations));
+  MVLM_ASSIGN(const nlohmann::json list, ParseJson(text, source.annotations));
   if (!list.is_array()) return Fail("{}: wanted a JSON list of samples", source.annotations);
   const std::filesystem::path directory = std::filesystem::path(source.annotations).parent_path();
   uint64_t taken = 0;
-  for (const Json& sample : list) {
+  for (const nlohmann::json& sample : list) {
     if (source.limit > 0 && taken == source.limit) break;
     if (!sample.is_object()) return Fail("{}: a sample is no JSON object", source.annotations);
     const auto image = sample.find("image");

@@ -22,7 +22,7 @@ struct SynthFlags {
   bool only_vision = false;
 };
 
-Result<DType> ParseType(std::string_view flag, const std::string& name) {
+Result<DType> ParseTensorType(std::string_view flag, const std::string& name) {
   const Result<DType> type = ParseSynthType(name);
   if (!type) return Context(type.error(), "synth: {}", flag);
   return type;
@@ -60,11 +60,11 @@ Status RunSynth(const SynthFlags& flags) {
   options.layout = *layout;
   MVLM_TRY(CheckLayout(flags, *layout));
   const bool gguf = *layout == SynthLayout::kGguf;
-  MVLM_ASSIGN(options.text_type, ParseType("--type", !flags.type.empty() ? flags.type
-                                                     : gguf              ? "q4_0"
-                                                                         : "bf16"));
+  MVLM_ASSIGN(options.text_type, ParseTensorType("--type", !flags.type.empty() ? flags.type
+                                                           : gguf              ? "q4_0"
+                                                                               : "bf16"));
   MVLM_ASSIGN(options.vision_type,
-              ParseType("--vision-type", flags.vision_type.empty() ? "q8_0" : flags.vision_type));
+              ParseTensorType("--vision-type", flags.vision_type.empty() ? "q8_0" : flags.vision_type));
   options.text = !flags.only_vision;
   options.vision = !flags.only_text;
   options.progress =

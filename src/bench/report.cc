@@ -5,8 +5,6 @@
 namespace mobilevlm::bench {
 namespace {
 
-constexpr double kGiga = 1e9;
-
 double PerSecond(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 double Fraction(double reached, double ceiling) { return ceiling > 0 ? reached / ceiling : 0; }

@@ -12,6 +12,8 @@
 
 namespace mobilevlm::bench {
 
+inline constexpr double kGiga = 1e9;
+
 struct Report {
   std::string cpu;
   ModelInfo model;

@@ -7,7 +7,6 @@
 namespace mobilevlm::bench {
 namespace {
 
-constexpr double kGiga = 1e9;
 constexpr double kWidth = 960, kHeight = 624;
 constexpr double kLeft = 84, kRight = 932, kTop = 116, kBottom = 552;  // of the plot
 constexpr double kLegend = 92;

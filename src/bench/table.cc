@@ -7,7 +7,6 @@ namespace mobilevlm::bench {
 namespace {
 
 constexpr double kMega = 1e6;
-constexpr double kGiga = 1e9;
 
 std::string Line(std::string_view what, std::string_view median, std::string_view spread,
                  std::string_view share) {

@@ -14,6 +14,9 @@
 
 namespace mobilevlm {
 
+// More are refused in every file format.
+inline constexpr size_t kMaxDimensions = 8;
+
 struct NamedTensor {
   std::string name;
   DType type = DType::kF32;         // F32, F16 or BF16

@@ -16,7 +16,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the reference implementation
-constexpr size_t kMaxDimensions = 8;
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 std::optional<DType> ReadableType(std::string_view dtype) {

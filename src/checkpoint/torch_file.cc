@@ -16,7 +16,6 @@ using Value = Pickle::Value;
 using Kind = Pickle::Kind;
 
 constexpr size_t kMaxPickleBytes = 64 << 20;
-constexpr size_t kMaxDimensions = 8;
 
 constexpr std::string_view kRebuildTensor = "torch._utils._rebuild_tensor_v2";
 constexpr std::string_view kRebuildParameter = "torch._utils._rebuild_parameter";
@@ -28,7 +27,7 @@ constexpr std::string_view kGlobals[] = {
     "torch.BoolStorage",
 };
 
-std::optional<DType> ReadableType(std::string_view storage) {
+std::optional<DType> TypeOfStorage(std::string_view storage) {
   if (storage == "torch.FloatStorage") return DType::kF32;
   if (storage == "torch.HalfStorage") return DType::kF16;
   if (storage == "torch.BFloat16Storage") return DType::kBF16;
@@ -168,7 +167,7 @@ class TorchParser {
     MVLM_ASSIGN(std::vector<uint64_t> shape, Sizes(Item(*arguments, 2, Kind::kSequence)));
     MVLM_ASSIGN(std::vector<uint64_t> strides, Sizes(Item(*arguments, 3, Kind::kSequence)));
     if (shape.size() != strides.size()) return Fail("{} sizes, but {} strides", shape.size(), strides.size());
-    const auto type = ReadableType(storage.name);
+    const auto type = TypeOfStorage(storage.name);
     if (!type) {
       file_.others_.push_back({name, ShortName(storage.name)});
       return {};
@@ -212,7 +211,7 @@ class TorchParser {
     if (entry == nullptr)
       return Fail("its data {}data/{} is missing", Printable(prefix_), Printable(key->text));
     Storage storage{type->text, entry->data, static_cast<uint64_t>(elements->integer)};
-    if (const auto readable = ReadableType(type->text)) {
+    if (const auto readable = TypeOfStorage(type->text)) {
       const auto bytes = CheckedMul(storage.elements, GetDTypeInfo(*readable).block_bytes);
       if (bytes != entry->data.size()) {
         return Fail("{}data/{}: wanted {} elements of {}, found {} bytes", Printable(prefix_),

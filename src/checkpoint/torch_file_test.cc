@@ -20,7 +20,7 @@ const std::string kFixtures = MOBILEVLM_SOURCE_DIR "/tests/golden/torch_bin/";
 
 std::string Bytes(const std::string& name) { return ReadFile(kFixtures + name, 1 << 20).value(); }
 
-std::string ErrorOf(const std::string& bytes) {
+std::string TorchError(const std::string& bytes) {
   const auto file = TorchFile::Parse(std::as_bytes(std::span(bytes)), "x");
   return file ? "" : file.error().message;
 }
@@ -93,23 +93,23 @@ TEST(TorchFile, PiecesAreTheWhole) {
 
 TEST(TorchFileBad, NothingIsExecuted) {
   std::filesystem::remove("executed");
-  const std::string error = ErrorOf(Bytes("os_system.bin"));
+  const std::string error = TorchError(Bytes("os_system.bin"));
   EXPECT_THAT(error, HasSubstr("posix.system"));
   EXPECT_THAT(error, HasSubstr("refused"));
   EXPECT_FALSE(std::filesystem::exists("executed"));
 }
 
 TEST(TorchFileBad, Archives) {
-  EXPECT_THAT(ErrorOf(""), HasSubstr("zip format"));
-  EXPECT_THAT(ErrorOf("\x80\x02\x8a"), HasSubstr("PyTorch 1.6"));
-  EXPECT_THAT(ErrorOf(Bytes("compressed.bin")), HasSubstr("is compressed (method 8"));
-  EXPECT_THAT(ErrorOf(Bytes("missing_data.bin")), HasSubstr("missing_data/data/1 is missing"));
+  EXPECT_THAT(TorchError(""), HasSubstr("zip format"));
+  EXPECT_THAT(TorchError("\x80\x02\x8a"), HasSubstr("PyTorch 1.6"));
+  EXPECT_THAT(TorchError(Bytes("compressed.bin")), HasSubstr("is compressed (method 8"));
+  EXPECT_THAT(TorchError(Bytes("missing_data.bin")), HasSubstr("missing_data/data/1 is missing"));
 }
 
 TEST(TorchFileBad, TensorsOutsideTheirStorage) {
-  EXPECT_THAT(ErrorOf(Bytes("outside.bin")), HasSubstr("shape [2, 2] with strides [2, 1] at 3 leaves"));
-  EXPECT_THAT(ErrorOf(Bytes("overflow.bin")), HasSubstr("absurd"));
-  EXPECT_THAT(ErrorOf(Bytes("negative.bin")), HasSubstr("natural number"));
+  EXPECT_THAT(TorchError(Bytes("outside.bin")), HasSubstr("shape [2, 2] with strides [2, 1] at 3 leaves"));
+  EXPECT_THAT(TorchError(Bytes("overflow.bin")), HasSubstr("absurd"));
+  EXPECT_THAT(TorchError(Bytes("negative.bin")), HasSubstr("natural number"));
 }
 
 // Replaces `from`, which occurs, by `to` of the same length.
@@ -121,20 +121,21 @@ std::string Changed(std::string bytes, const std::string& from, const std::strin
 
 TEST(TorchFileBad, ChangedBytes) {
   const std::string good = Bytes("tensors.bin");
-  ASSERT_EQ(ErrorOf(good), "");
-  EXPECT_THAT(ErrorOf(Changed(good, "HalfStorage", "DataStorage")), HasSubstr("torch.DataStorage"));
-  EXPECT_THAT(ErrorOf(Changed(good, "_rebuild_tensor_v2", "_rebuild_tensor_v3")),
+  ASSERT_EQ(TorchError(good), "");
+  EXPECT_THAT(TorchError(Changed(good, "HalfStorage", "DataStorage")), HasSubstr("torch.DataStorage"));
+  EXPECT_THAT(TorchError(Changed(good, "_rebuild_tensor_v2", "_rebuild_tensor_v3")),
               HasSubstr("torch._utils._rebuild_tensor_v3"));
-  EXPECT_THAT(ErrorOf(Changed(good, "brain", "float")), HasSubstr("tensor float appears twice"));
+  EXPECT_THAT(TorchError(Changed(good, "brain", "float")), HasSubstr("tensor float appears twice"));
   const std::string brain("X\5\0\0\0brain", 10);
-  EXPECT_THAT(ErrorOf(Changed(good, brain, "X\377\377\377\377brain")), HasSubstr("pickle byte"));
-  EXPECT_THAT(ErrorOf(Changed(good, "little", "bigbig")), HasSubstr("byte order"));
+  EXPECT_THAT(TorchError(Changed(good, brain, "X\377\377\377\377brain")), HasSubstr("pickle byte"));
+  EXPECT_THAT(TorchError(Changed(good, "little", "bigbig")), HasSubstr("byte order"));
 }
 
 TEST(TorchFileBad, TruncatedAnywhere) {
   for (const std::string name : {"tensors.bin", "zip64.bin"}) {
     const std::string bytes = Bytes(name);
-    for (size_t size = 0; size < bytes.size(); ++size) EXPECT_NE(ErrorOf(bytes.substr(0, size)), "") << size;
+    for (size_t size = 0; size < bytes.size(); ++size)
+      EXPECT_NE(TorchError(bytes.substr(0, size)), "") << size;
   }
 }
 

@@ -16,7 +16,7 @@ std::string Fixture(const std::string& name) {
   return ReadFile(MOBILEVLM_SOURCE_DIR "/tests/golden/torch_bin/" + name, 1 << 20).value();
 }
 
-std::string ErrorOf(const std::string& bytes) {
+std::string ZipError(const std::string& bytes) {
   const auto archive = ZipArchive::Parse(std::as_bytes(std::span(bytes)), "x");
   return archive ? "" : archive.error().message;
 }
@@ -50,18 +50,18 @@ TEST(ZipArchive, ACommentAtTheEndIsSkipped) {
   std::string bytes = Fixture("tensors.bin");
   bytes[bytes.size() - 2] = 5;
   bytes += "PK\x05\x06!";
-  EXPECT_EQ(ErrorOf(bytes), "");
+  EXPECT_EQ(ZipError(bytes), "");
 }
 
 TEST(ZipArchiveBad, Directories) {
   const std::string good = Fixture("tensors.bin");
-  ASSERT_EQ(ErrorOf(good), "");
-  EXPECT_THAT(ErrorOf("PK"), HasSubstr("no zip file"));
-  EXPECT_THAT(ErrorOf(good.substr(0, good.size() - 1)), HasSubstr("truncated?"));
+  ASSERT_EQ(ZipError(good), "");
+  EXPECT_THAT(ZipError("PK"), HasSubstr("no zip file"));
+  EXPECT_THAT(ZipError(good.substr(0, good.size() - 1)), HasSubstr("truncated?"));
   const auto with_end = [&](size_t offset, uint32_t value, size_t size) {
     std::string bytes = good;
     std::memcpy(&bytes[bytes.size() - 22 + offset], &value, size);
-    return ErrorOf(bytes);
+    return ZipError(bytes);
   };
   EXPECT_THAT(with_end(10, 0xFFFF, 2), HasSubstr("does not fit"));      // entries
   EXPECT_THAT(with_end(12, 0xFFFFFFF0, 4), HasSubstr("does not fit"));  // bytes
@@ -71,19 +71,19 @@ TEST(ZipArchiveBad, Directories) {
 
 TEST(ZipArchiveBad, Entries) {
   const std::string good = Fixture("tensors.bin");
-  EXPECT_THAT(ErrorOf(WithEntryField<uint16_t>(good, 1, 8, 1)), HasSubstr("byteorder is encrypted"));
-  EXPECT_THAT(ErrorOf(WithEntryField<uint16_t>(good, 0, 10, 8)),
+  EXPECT_THAT(ZipError(WithEntryField<uint16_t>(good, 1, 8, 1)), HasSubstr("byteorder is encrypted"));
+  EXPECT_THAT(ZipError(WithEntryField<uint16_t>(good, 0, 10, 8)),
               HasSubstr("data.pkl is compressed (method 8"));
-  EXPECT_THAT(ErrorOf(WithEntryField<uint32_t>(good, 0, 24, 1u << 31)), HasSubstr("is compressed"));
+  EXPECT_THAT(ZipError(WithEntryField<uint32_t>(good, 0, 24, 1u << 31)), HasSubstr("is compressed"));
   std::string bomb = WithEntryField<uint32_t>(good, 2, 20, 1u << 31);
   bomb = WithEntryField<uint32_t>(bomb, 2, 24, 1u << 31);
-  EXPECT_THAT(ErrorOf(bomb), HasSubstr("2147483648 bytes at"));
-  EXPECT_THAT(ErrorOf(WithEntryField<uint32_t>(good, 2, 42, 0xFFFFFFF0)),
+  EXPECT_THAT(ZipError(bomb), HasSubstr("2147483648 bytes at"));
+  EXPECT_THAT(ZipError(WithEntryField<uint32_t>(good, 2, 42, 0xFFFFFFF0)),
               HasSubstr("should begin at 4294967280"));
-  EXPECT_THAT(ErrorOf(WithEntryField<uint32_t>(good, 2, 42, 0xFFFFFFFF)),
+  EXPECT_THAT(ZipError(WithEntryField<uint32_t>(good, 2, 42, 0xFFFFFFFF)),
               HasSubstr("broken"));  // no zip64 field
-  EXPECT_THAT(ErrorOf(WithEntryField<uint32_t>(good, 1, 42, 0)), HasSubstr("overlap"));
-  EXPECT_THAT(ErrorOf(WithEntryField<uint16_t>(good, 0, 28, 0xFFFF)), HasSubstr("broken"));
+  EXPECT_THAT(ZipError(WithEntryField<uint32_t>(good, 1, 42, 0)), HasSubstr("overlap"));
+  EXPECT_THAT(ZipError(WithEntryField<uint16_t>(good, 0, 28, 0xFFFF)), HasSubstr("broken"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "engine/test_models.h"
 #include "kernels/dispatch.h"
 
 namespace mobilevlm {
@@ -15,43 +16,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
-
-LoadOptions Nano() {
-  LoadOptions options;
-  options.text = kGolden + "nano-ldpv2/text.gguf";
-  options.mmproj = kGolden + "nano-ldpv2/mmproj.gguf";
-  options.threads = 1;
-  return options;
-}
-
-LoadOptions Mini() {
-  LoadOptions options;
-  options.text = MOBILEVLM_SOURCE_DIR "/models/mini/text.gguf";
-  options.mmproj = MOBILEVLM_SOURCE_DIR "/models/mini/mmproj.gguf";
-  options.threads = 1;
-  return options;
-}
-
-Model MustLoad(const LoadOptions& options) {
-  Result<Model> model = Model::Load(options);
-  EXPECT_TRUE(model) << model.error().message;
-  return std::move(*model);
-}
-
 Batch MustCreate(const Model& model, const BatchOptions& options = {}) {
   Result<Batch> batch = Batch::Create(model, options);
   EXPECT_TRUE(batch) << batch.error().message;
   return std::move(*batch);
-}
-
-Picture Pattern(int seed) {
-  constexpr int kSide = 336;
-  std::vector<uint8_t> rgb(static_cast<size_t>(kSide) * kSide * 3);
-  for (size_t i = 0; i < rgb.size(); ++i) {
-    rgb[i] = static_cast<uint8_t>((i * static_cast<size_t>(seed) * 7919 + i / 1000) % 251);
-  }
-  return Picture::FromRgb(kSide, kSide, std::move(rgb));
 }
 
 struct Question {

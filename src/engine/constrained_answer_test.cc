@@ -5,23 +5,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "mobilevlm/mobilevlm.h"
+#include "engine/test_models.h"
 
 namespace mobilevlm {
 namespace {
 
 using ::testing::HasSubstr;
-
-LoadOptions Files(const std::string& directory) {
-  LoadOptions options;
-  options.text = MOBILEVLM_SOURCE_DIR + directory + "/text.gguf";
-  options.mmproj = MOBILEVLM_SOURCE_DIR + directory + "/mmproj.gguf";
-  options.threads = 1;
-  return options;
-}
-
-Model Nano() { return *Model::Load(Files("/tests/golden/nano-ldpv2")); }
-Model Mini() { return *Model::Load(Files("/models/mini")); }
 
 Answer MustAnswer(const Model& model, const GenerateOptions& options) {
   Result<Answer> answer = model.NewSession()->Ask({}, "What?", options);
@@ -41,7 +30,7 @@ constexpr char kSchema[] = R"({
 })";
 
 TEST(JsonSchema, AnswersFollowItGreedyAndSampled) {
-  const Model model = Mini();
+  const Model model = MustLoad(Mini());
   for (const float temperature : {0.0f, 1.0f, 5.0f}) {
     for (const uint64_t seed : {1, 2, 3}) {
       GenerateOptions options{.max_tokens = 200, .temperature = temperature, .seed = seed};
@@ -61,7 +50,7 @@ TEST(JsonSchema, AnswersFollowItGreedyAndSampled) {
 TEST(JsonSchema, WhatAStopStringCutsIsNotWhole) {
   GenerateOptions options{.max_tokens = 50};
   options.json_schema = R"({"type": "object", "additionalProperties": false})";
-  const Model model = Nano();
+  const Model model = MustLoad(Nano());
   EXPECT_EQ(MustAnswer(model, options).stop, StopReason::kEos);
   options.stop = {"}"};
   const Answer cut = MustAnswer(model, options);
@@ -71,7 +60,7 @@ TEST(JsonSchema, WhatAStopStringCutsIsNotWhole) {
 
 // Strings without a bound: the budget brings them to their end.
 TEST(JsonSchema, TheTextIsWholeWheneverTheBudgetAllows) {
-  const Model model = Nano();
+  const Model model = MustLoad(Nano());
   GenerateOptions options{.temperature = 1.0f};
   options.json_schema = R"({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "array"}},
                            "required": ["a", "b"]})";
@@ -91,7 +80,7 @@ TEST(JsonSchema, TheTextIsWholeWheneverTheBudgetAllows) {
 }
 
 TEST(JsonSchema, SpeculationChangesNothing) {
-  const Model model = Mini();
+  const Model model = MustLoad(Mini());
   GenerateOptions options{.max_tokens = 60};
   options.json_schema = R"({"type": "array", "items": {"enum": ["same", "same words"]}, "minItems": 8})";
   options.speculate = 0;
@@ -103,7 +92,7 @@ TEST(JsonSchema, SpeculationChangesNothing) {
 }
 
 TEST(Logprobs, AreTheModelsOwnDistribution) {
-  const Model model = Nano();
+  const Model model = MustLoad(Nano());
   GenerateOptions options{.max_tokens = 6};
   options.logprobs = GenerateOptions::kMostLogprobs;
   const Answer answer = MustAnswer(model, options);

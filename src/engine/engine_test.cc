@@ -9,6 +9,7 @@
 #include "engine/memory.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
+#include "engine/test_models.h"
 #include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
 #include "vocab/read_vocab.h"
@@ -17,22 +18,6 @@ namespace mobilevlm {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
-
-LoadOptions Nano(const std::string& name = "nano-ldpv2") {
-  LoadOptions options;
-  options.text = kGolden + name + "/text.gguf";
-  options.mmproj = kGolden + name + "/mmproj.gguf";
-  options.threads = 1;
-  return options;
-}
-
-Model MustLoad(const LoadOptions& options) {
-  Result<Model> model = Model::Load(options);
-  EXPECT_TRUE(model) << model.error().message;
-  return std::move(*model);
-}
 
 Session MustStart(const Model& model, const SessionOptions& options = {}) {
   Result<Session> session = model.NewSession(options);
@@ -45,16 +30,6 @@ Answer MustAsk(Session& session, const std::vector<Picture>& pictures, std::stri
   Result<Answer> answer = session.Ask(pictures, prompt, options);
   EXPECT_TRUE(answer) << answer.error().message;
   return answer.value_or(Answer());
-}
-
-// A picture of the model's size that differs with `seed`.
-Picture Pattern(int seed) {
-  constexpr int kSide = 336;
-  std::vector<uint8_t> rgb(static_cast<size_t>(kSide) * kSide * 3);
-  for (size_t i = 0; i < rgb.size(); ++i) {
-    rgb[i] = static_cast<uint8_t>((i * static_cast<size_t>(seed) * 7919 + i / 1000) % 251);
-  }
-  return Picture::FromRgb(kSide, kSide, std::move(rgb));
 }
 
 TEST(Model, DescribesWhatTheFilesSay) {

@@ -8,6 +8,7 @@
 #include "engine/layout.h"
 #include "engine/picture.h"
 #include "engine/runtime.h"
+#include "engine/test_models.h"
 #include "engine/trace.h"
 #include "mobilevlm/mobilevlm.h"
 
@@ -15,13 +16,9 @@ namespace mobilevlm {
 namespace {
 
 constexpr const char* kQuestion = "What is this?";
-const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
 
-LoadOptions Nano() {
-  LoadOptions options;
-  options.text = kGolden + "nano-ldpv2/text.gguf";
-  options.mmproj = kGolden + "nano-ldpv2/mmproj.gguf";
-  options.threads = 1;
+LoadOptions NanoF32() {
+  LoadOptions options = Nano();
   options.kv = KvType::kF32;
   return options;
 }
@@ -37,7 +34,7 @@ double LogSoftmax(const float* row, size_t vocab, int id) {
 class Likelihoods : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto model = Model::Load(Nano());
+    auto model = Model::Load(NanoF32());
     ASSERT_TRUE(model) << model.error().message;
     auto session = model->NewSession();
     ASSERT_TRUE(session) << session.error().message;
@@ -53,7 +50,7 @@ TEST_F(Likelihoods, AreThoseOfATrace) {
   for (const AnswerLikelihood& likelihood : *found) {
     ASSERT_EQ(likelihood.ids.size(), likelihood.log_probs.size());
     ASSERT_GE(likelihood.ids.size(), 1u);
-    auto runtime = engine::Runtime::Load(Nano());
+    auto runtime = engine::Runtime::Load(NanoF32());
     ASSERT_TRUE(runtime);
     const size_t vocab = static_cast<size_t>((*runtime)->model().llm.vocab);
     engine::TraceInput input;
@@ -96,7 +93,7 @@ TEST_F(Likelihoods, ReachOverEarlierTurns) {
   const auto later = session_->Likelihoods({}, "And now?", {"a red circle"});
   ASSERT_TRUE(later) << later.error().message;
 
-  auto runtime = engine::Runtime::Load(Nano());
+  auto runtime = engine::Runtime::Load(NanoF32());
   ASSERT_TRUE(runtime);
   const engine::LoadedModel& model = (*runtime)->model();
   const auto prompt = engine::AssembleFitting(model, PromptTemplate::kV1, "",

@@ -14,7 +14,7 @@ namespace {
 
 constexpr LineLog::Form kForm = {.begin = "{\"question_id\": ", .wanted = "a file that eval has written"};
 constexpr size_t kIdDigits = 22;  // as long as LLaVA's
-constexpr uint64_t kLargestFile = uint64_t{16} << 30;
+constexpr uint64_t kLargestAnswers = uint64_t{16} << 30;
 
 std::string WriteNumber(double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : "null"; }
 
@@ -124,7 +124,7 @@ Result<std::string> MergeAnswers(const std::vector<std::string>& paths) {
   texts.reserve(paths.size());
   std::vector<Row> rows;
   for (const std::string& path : paths) {
-    MVLM_ASSIGN(std::string text, ReadFile(path, kLargestFile));
+    MVLM_ASSIGN(std::string text, ReadFile(path, kLargestAnswers));
     texts.push_back(std::move(text));
     const std::string_view whole = texts.back();
     size_t number = 0;
@@ -153,8 +153,8 @@ Result<std::string> MergeAnswers(const std::vector<std::string>& paths) {
 }
 
 Result<bool> HoldsAllRows(const std::string& whole, const std::string& part) {
-  MVLM_ASSIGN(const std::string whole_text, ReadFile(whole, kLargestFile));
-  MVLM_ASSIGN(const std::string part_text, ReadFile(part, kLargestFile));
+  MVLM_ASSIGN(const std::string whole_text, ReadFile(whole, kLargestAnswers));
+  MVLM_ASSIGN(const std::string part_text, ReadFile(part, kLargestAnswers));
   const std::vector<std::string_view> rows = WholeLines(part_text), all = WholeLines(whole_text);
   const std::unordered_set<std::string_view> known(all.begin(), all.end());
   return !rows.empty() &&

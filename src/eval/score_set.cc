@@ -19,8 +19,8 @@ struct Set {
 
 Result<Set> ReadSet(const JsonRow& line) {
   Set set;
-  MVLM_ASSIGN(set.predictions, Answers(line, "prediction"));
-  MVLM_ASSIGN(set.references, Answers(line, "references"));
+  MVLM_ASSIGN(set.predictions, AnswerTexts(line, "prediction"));
+  MVLM_ASSIGN(set.references, AnswerTexts(line, "references"));
   MVLM_TRY(SameSize(line, set.predictions.size(), set.references.size(), "references"));
   return set;
 }

@@ -18,7 +18,7 @@ Result<std::vector<double>> NumbersAt(const JsonRow& row, std::string_view key) 
 }
 
 // A list of answers, null for one that is missing (which matches nothing).
-Result<std::vector<std::string>> Answers(const JsonRow& line, std::string_view key) {
+Result<std::vector<std::string>> AnswerTexts(const JsonRow& line, std::string_view key) {
   MVLM_ASSIGN(const Rows rows, line.Rows(key));
   std::vector<std::string> answers;
   for (const JsonRow& row : rows) {

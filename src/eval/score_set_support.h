@@ -17,7 +17,7 @@ using Rows = std::vector<JsonRow>;
 Result<std::vector<double>> Numbers(const JsonRow& list);
 Result<std::vector<double>> NumbersAt(const JsonRow& row, std::string_view key);
 // A list of answers, null for one that is missing (which matches nothing).
-Result<std::vector<std::string>> Answers(const JsonRow& line, std::string_view key);
+Result<std::vector<std::string>> AnswerTexts(const JsonRow& line, std::string_view key);
 Status SameSize(const JsonRow& line, size_t wanted, size_t found, std::string_view what);
 // extra.options of MMBench: {"A": "dog", "B": "cat"}.
 Result<Options> ReadOptions(const JsonRow& extra);

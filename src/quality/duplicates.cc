@@ -13,7 +13,7 @@ constexpr uint32_t kLongAnswer = 8;  // words
 constexpr int kRepeatedAnswer = 3;   // bits of SimilarityHash; among millions, more would meet by chance
 
 // What is compared of one sample.
-struct Text {
+struct SampleHashes {
   uint64_t questions = 0;          // hash of all questions
   uint64_t answers = 0;            // hash of all answers
   uint64_t similarity = 0;         // of all answers together
@@ -21,14 +21,14 @@ struct Text {
   uint64_t paths = 0;              // hash of the paths
 };
 
-Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
-              const PictureCatalog& catalog) {
+SampleHashes HashSample(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
+                        const PictureCatalog& catalog) {
   std::string questions, answers;
   for (const Turn& turn : sample.turns) {
     questions += NormaliseText(turn.user) + '\n';
     answers += NormaliseText(turn.assistant) + '\n';
   }
-  Text text;
+  SampleHashes text;
   text.questions = HashText(questions);
   text.answers = HashText(answers);
   for (char& c : answers) c = c == '\n' ? ' ' : c;
@@ -141,7 +141,7 @@ class Finder {
     report.same_as.resize(dataset.size());
   }
 
-  void Take(uint32_t s, const Text& text, const PictureGroups& groups) {
+  void Take(uint32_t s, const SampleHashes& text, const PictureGroups& groups) {
     report_.same_as[s] = s;
     similarity_[s] = text.similarity;
     uint64_t same = 0, near = 0;
@@ -165,7 +165,8 @@ class Finder {
     return (a ^ (b + 0x9E3779B97F4A7C15ull + (a << 6) + (a >> 2))) * 0xD1342543DE82EF95ull;
   }
 
-  static bool PictureKeys(const Text& text, const PictureGroups& groups, uint64_t& same, uint64_t& near) {
+  static bool PictureKeys(const SampleHashes& text, const PictureGroups& groups, uint64_t& same,
+                          uint64_t& near) {
     for (const uint32_t picture : text.pictures) {
       if (picture == FlatTable::kNone) return false;
       same = Combine(same, groups.Same(picture) + 1);
@@ -248,12 +249,13 @@ Result<DuplicateReport> FindDuplicates(const data::Dataset& dataset, const Dupli
   MVLM_TRY(groups.Find(work, report));
   Finder finder(dataset, options, report);
   const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
-    return ReadText(dataset, s, sample, catalog);
+    return HashSample(dataset, s, sample, catalog);
   };
-  MVLM_TRY(ScanSamples<Text>(dataset, work, "comparing samples", read, [&](uint32_t s, const Text& text) {
-    finder.Take(s, text, groups);
-    return Status();
-  }));
+  MVLM_TRY(ScanSamples<SampleHashes>(dataset, work, "comparing samples", read,
+                                     [&](uint32_t s, const SampleHashes& text) {
+                                       finder.Take(s, text, groups);
+                                       return Status();
+                                     }));
   return report;
 }
 

@@ -22,14 +22,14 @@ struct Question {
 };
 
 // What is compared of one sample.
-struct Text {
+struct Asked {
   std::vector<std::string> paths;
   std::vector<Question> questions;
 };
 
-Text ReadText(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
-              const LeakOptions& options) {
-  Text text;
+Asked ReadAsked(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
+                const LeakOptions& options) {
+  Asked text;
   for (const std::string& image : sample.images) text.paths.push_back(dataset.PicturePath(s, image));
   for (const Turn& turn : sample.turns) {
     const std::string normalised = NormaliseText(turn.user);
@@ -56,7 +56,7 @@ class Evaluation {
   Evaluation(const PictureCatalog& catalog, const LeakOptions& options)
       : catalog_(catalog), options_(options), near_(options.picture_distance) {}
 
-  void Add(uint32_t s, const Text& text) {
+  void Add(uint32_t s, const Asked& text) {
     for (const std::string& path : text.paths) {
       const uint32_t picture = catalog_.Find(path);
       uint64_t key = KeyOfName(path);
@@ -79,7 +79,7 @@ class Evaluation {
   }
 
   // The worst that a training sample is.
-  Met Compare(const Text& text) const {
+  Met Compare(const Asked& text) const {
     Met met;
     const auto consider = [&](Leak leak, uint32_t evaluation) {
       if (leak <= met.leak) return;
@@ -172,19 +172,19 @@ Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset&
   }
   Evaluation known(catalog, options);
   const auto read = [&](uint32_t s, const data::Sample& sample, size_t) {
-    return ReadText(evaluation, s, sample, options);
+    return ReadAsked(evaluation, s, sample, options);
   };
-  MVLM_TRY(
-      ScanSamples<Text>(evaluation, work, "reading the evaluation", read, [&](uint32_t s, const Text& text) {
-        known.Add(s, text);
-        return Status();
-      }));
+  MVLM_TRY(ScanSamples<Asked>(evaluation, work, "reading the evaluation", read,
+                              [&](uint32_t s, const Asked& text) {
+                                known.Add(s, text);
+                                return Status();
+                              }));
   report.evaluation_samples = evaluation.size();
   report.leaks.resize(training.size());
   report.evaluation.resize(training.size());
   FlatTable hit;
   const auto compare = [&](uint32_t s, const data::Sample& sample, size_t) {
-    return known.Compare(ReadText(training, s, sample, options));
+    return known.Compare(ReadAsked(training, s, sample, options));
   };
   MVLM_TRY(ScanSamples<Met>(training, work, "comparing samples", compare, [&](uint32_t s, const Met& met) {
     report.leaks[s] = met.leak;

@@ -103,7 +103,7 @@ class AnswerCounts {
 };
 
 // The hashes of a sample's questions and answers, one a round.
-struct Text {
+struct TextHashes {
   std::vector<uint64_t> questions, answers;
 };
 
@@ -125,7 +125,7 @@ class Describer {
     }
   }
 
-  void Take(uint32_t s, const Text& text) {
+  void Take(uint32_t s, const TextHashes& text) {
     const auto [file, number] = dataset_.PlaceOf(s);
     const data::IndexRow& row = dataset_.files()[file].rows()[number];
     ++result_.samples;
@@ -217,17 +217,18 @@ Result<Statistics> Describe(const data::Dataset& dataset, const StatisticsOption
                             const Work& work) {
   Describer describer(dataset);
   const auto read = [](uint32_t, const data::Sample& sample, size_t) {
-    Text text;
+    TextHashes text;
     for (const Turn& turn : sample.turns) {
       text.questions.push_back(HashText(NormaliseText(turn.user)));
       text.answers.push_back(HashText(NormaliseText(turn.assistant)));
     }
     return text;
   };
-  MVLM_TRY(ScanSamples<Text>(dataset, work, "reading samples", read, [&](uint32_t s, const Text& text) {
-    describer.Take(s, text);
-    return Status();
-  }));
+  MVLM_TRY(ScanSamples<TextHashes>(dataset, work, "reading samples", read,
+                                   [&](uint32_t s, const TextHashes& text) {
+                                     describer.Take(s, text);
+                                     return Status();
+                                   }));
   return describer.Finish(options);
 }
 

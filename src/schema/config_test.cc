@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
-
 std::string LlmError(const Draft& draft) {
   const auto config = ReadLlmConfig(draft.File());
   return config ? "" : config.error().message;

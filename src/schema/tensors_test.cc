@@ -11,8 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
-
 TEST(Tensors, TheTableIsTheGoldenFiles) {
   for (const std::string model : {"nano-ldpv2", "nano80-ldp", "nano-mlp"}) {
     const auto text = GgufFile::Open(kGolden + model + "/text.gguf");

@@ -1,4 +1,5 @@
-// Draft: a small valid model file for tests, to be bent one key or tensor at a time.
+// For tests: where the nano models are, and Draft, a small valid model file to be bent one key or tensor at a
+// time.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,6 +15,8 @@
 #include "gguf/writer.h"
 
 namespace mobilevlm {
+
+inline const std::string kGolden = MOBILEVLM_SOURCE_DIR "/tests/golden/";
 
 // The metadata and tensors of a small valid file, to be bent by each test.
 struct Draft {

@@ -5,7 +5,7 @@
 namespace mobilevlm {
 namespace {
 
-uint32_t U(int value) { return static_cast<uint32_t>(value); }
+uint32_t U32(int value) { return static_cast<uint32_t>(value); }
 
 uint32_t NumberOf(DType matrices) {
   switch (matrices) {
@@ -53,16 +53,16 @@ FileType::FileType(DType matrices) : number(NumberOf(matrices)), quantised(IsQua
 void WriteLlmConfig(GgufWriter& out, std::string_view name, FileType type, const LlmConfig& llm) {
   out.SetString("general.architecture", "llama");
   WriteGeneral(out, name, type);
-  out.SetU32("llama.context_length", U(llm.context));
-  out.SetU32("llama.embedding_length", U(llm.hidden));
-  out.SetU32("llama.block_count", U(llm.layers));
-  out.SetU32("llama.feed_forward_length", U(llm.intermediate));
-  out.SetU32("llama.attention.head_count", U(llm.heads));
-  out.SetU32("llama.attention.head_count_kv", U(llm.kv_heads));
+  out.SetU32("llama.context_length", U32(llm.context));
+  out.SetU32("llama.embedding_length", U32(llm.hidden));
+  out.SetU32("llama.block_count", U32(llm.layers));
+  out.SetU32("llama.feed_forward_length", U32(llm.intermediate));
+  out.SetU32("llama.attention.head_count", U32(llm.heads));
+  out.SetU32("llama.attention.head_count_kv", U32(llm.kv_heads));
   out.SetF32("llama.attention.layer_norm_rms_epsilon", llm.rms_eps);
-  out.SetU32("llama.rope.dimension_count", U(llm.head_dim));
+  out.SetU32("llama.rope.dimension_count", U32(llm.head_dim));
   out.SetF32("llama.rope.freq_base", llm.rope_base);
-  out.SetU32("llama.vocab_size", U(llm.vocab));
+  out.SetU32("llama.vocab_size", U32(llm.vocab));
 }
 
 void WriteMmprojConfig(GgufWriter& out, std::string_view name, FileType type, const ImageConfig& image,
@@ -76,14 +76,14 @@ void WriteMmprojConfig(GgufWriter& out, std::string_view name, FileType type, co
   WriteGeneral(out, name, type);
   out.SetString("general.description", "image encoder for LLaVA");
   out.SetString("clip.projector_type", ProjectorName(projector));
-  out.SetU32("clip.vision.image_size", U(vision.image_size));
-  out.SetU32("clip.vision.patch_size", U(vision.patch_size));
-  out.SetU32("clip.vision.embedding_length", U(vision.hidden));
-  out.SetU32("clip.vision.feed_forward_length", U(vision.intermediate));
+  out.SetU32("clip.vision.image_size", U32(vision.image_size));
+  out.SetU32("clip.vision.patch_size", U32(vision.patch_size));
+  out.SetU32("clip.vision.embedding_length", U32(vision.hidden));
+  out.SetU32("clip.vision.feed_forward_length", U32(vision.intermediate));
   out.SetU32("clip.vision.projection_dim", kProjectionDim);
-  out.SetU32("clip.vision.attention.head_count", U(vision.heads));
+  out.SetU32("clip.vision.attention.head_count", U32(vision.heads));
   out.SetF32("clip.vision.attention.layer_norm_epsilon", vision.layer_norm_eps);
-  out.SetU32("clip.vision.block_count", U(vision.used_layers));
+  out.SetU32("clip.vision.block_count", U32(vision.used_layers));
   const int32_t feature_layer = vision.used_layers;
   out.SetI32s("clip.vision.feature_layer", {&feature_layer, 1});
   out.SetF32s("clip.vision.image_mean", image.mean);

@@ -7,7 +7,7 @@
 namespace mobilevlm {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 std::string TorchTypeName(DType type) {
   switch (type) {
@@ -38,7 +38,7 @@ std::string ActivationName(VisionActivation activation) {
 // 1e-06, not its float neighbour.
 double Shortest(float value) { return std::stod(fmt::format("{}", value)); }
 
-void AddMultimodal(Json& json, const HfConfig& config) {
+void AddMultimodal(OrderedJson& json, const HfConfig& config) {
   const VisionConfig& vision = config.vision;
   json["mm_projector_type"] = HfProjectorName(config.projector.type);
   json["mm_hidden_size"] = vision.hidden;
@@ -63,24 +63,24 @@ void AddMultimodal(Json& json, const HfConfig& config) {
 
 std::string HfConfigJson(const HfConfig& config, DType type) {
   const LlmConfig& llm = config.llm;
-  Json json = {{"architectures", {config.multimodal ? "MobileLlamaForCausalLM" : "LlamaForCausalLM"}},
-               {"model_type", config.multimodal ? "mobilevlm" : "llama"},
-               {"hidden_size", llm.hidden},
-               {"intermediate_size", llm.intermediate},
-               {"num_hidden_layers", llm.layers},
-               {"num_attention_heads", llm.heads},
-               {"num_key_value_heads", llm.kv_heads},
-               {"vocab_size", llm.vocab},
-               {"rms_norm_eps", Shortest(llm.rms_eps)},
-               {"rope_theta", llm.rope_base},
-               {"rope_scaling", nullptr},
-               {"max_position_embeddings", llm.context},
-               {"hidden_act", "silu"},
-               {"bos_token_id", config.bos},
-               {"eos_token_id", config.eos},
-               {"pad_token_id", 0},
-               {"tie_word_embeddings", false},
-               {"torch_dtype", TorchTypeName(type)}};
+  OrderedJson json = {{"architectures", {config.multimodal ? "MobileLlamaForCausalLM" : "LlamaForCausalLM"}},
+                      {"model_type", config.multimodal ? "mobilevlm" : "llama"},
+                      {"hidden_size", llm.hidden},
+                      {"intermediate_size", llm.intermediate},
+                      {"num_hidden_layers", llm.layers},
+                      {"num_attention_heads", llm.heads},
+                      {"num_key_value_heads", llm.kv_heads},
+                      {"vocab_size", llm.vocab},
+                      {"rms_norm_eps", Shortest(llm.rms_eps)},
+                      {"rope_theta", llm.rope_base},
+                      {"rope_scaling", nullptr},
+                      {"max_position_embeddings", llm.context},
+                      {"hidden_act", "silu"},
+                      {"bos_token_id", config.bos},
+                      {"eos_token_id", config.eos},
+                      {"pad_token_id", 0},
+                      {"tie_word_embeddings", false},
+                      {"torch_dtype", TorchTypeName(type)}};
   if (config.multimodal) AddMultimodal(json, config);
   return json.dump(1) + "\n";
 }

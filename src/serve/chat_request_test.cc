@@ -19,13 +19,12 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Json = nlohmann::json;
 
-Json Minimal() {
-  return Json::parse(R"({"model": "m", "messages": [{"role": "user", "content": "Hello"}]})");
+nlohmann::json Minimal() {
+  return nlohmann::json::parse(R"({"model": "m", "messages": [{"role": "user", "content": "Hello"}]})");
 }
 
-ChatRequest MustParse(const Json& json) {
+ChatRequest MustParse(const nlohmann::json& json) {
   ApiResult<ChatRequest> request = ParseChatRequest(json.dump());
   EXPECT_TRUE(request) << request.error().message;
   return request.value_or(ChatRequest());
@@ -38,8 +37,8 @@ ApiError MustRefuse(const std::string& body) {
 }
 
 // Minimal() with one argument changed.
-ApiError MustRefuse(const char* name, const Json& value) {
-  Json json = Minimal();
+ApiError MustRefuse(const char* name, const nlohmann::json& value) {
+  nlohmann::json json = Minimal();
   json[name] = value;
   return MustRefuse(json.dump());
 }
@@ -81,7 +80,7 @@ TEST(ChatRequest, ReadsEveryArgument) {
 }
 
 TEST(ChatRequest, LeavesOutWhatIsNull) {
-  Json json = Minimal();
+  nlohmann::json json = Minimal();
   for (const char* name : {"max_tokens", "temperature", "top_p", "seed", "stop", "n", "logprobs",
                            "response_format", "stream", "stream_options", "tools"}) {
     json[name] = nullptr;
@@ -95,8 +94,8 @@ TEST(ChatRequest, LeavesOutWhatIsNull) {
 
 TEST(ChatRequest, PutsPicturesInFrontOrBetweenTexts) {
   const auto text = [](const char* parts) {
-    Json json = Minimal();
-    json["messages"][0]["content"] = Json::parse(parts);
+    nlohmann::json json = Minimal();
+    json["messages"][0]["content"] = nlohmann::json::parse(parts);
     return MustParse(json).messages[0].text;
   };
   EXPECT_EQ(text(R"([{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}}])"), "a");
@@ -118,7 +117,7 @@ TEST(ChatRequest, RefusesWhatIsWrongAndSaysWhere) {
   EXPECT_THAT(MustRefuse(R"({"model": "m"})").message, HasSubstr("messages is missing"));
   EXPECT_EQ(MustRefuse("model", 3).param, "model");
   EXPECT_EQ(MustRefuse("messages", "hi").param, "messages");
-  EXPECT_EQ(MustRefuse("messages", Json::array()).param, "messages");
+  EXPECT_EQ(MustRefuse("messages", nlohmann::json::array()).param, "messages");
   EXPECT_EQ(MustRefuse("max_tokens", -1).param, "max_tokens");
   EXPECT_EQ(MustRefuse("max_tokens", 0).param, "max_tokens");
   EXPECT_EQ(MustRefuse("max_tokens", 1.5).param, "max_tokens");
@@ -141,7 +140,9 @@ TEST(ChatRequest, RefusesWhatIsWrongAndSaysWhere) {
   EXPECT_EQ(MustRefuse("colour", "red").code, "unknown_parameter");
   EXPECT_EQ(MustRefuse("response_format", {{"type", "xml"}}).param, "response_format");
   EXPECT_EQ(MustRefuse("response_format", {{"type", "json_schema"}}).param, "response_format");
-  const auto message = [](const Json& one) { return MustRefuse("messages", Json::array({one})).message; };
+  const auto message = [](const nlohmann::json& one) {
+    return MustRefuse("messages", nlohmann::json::array({one})).message;
+  };
   EXPECT_THAT(message("hi"), HasSubstr("messages[0]: wanted a message with a role"));
   EXPECT_THAT(message({{"role", "tool"}, {"content", "x"}}), HasSubstr("is not supported"));
   EXPECT_THAT(message({{"role", "user"}}), HasSubstr("content is missing"));
@@ -227,17 +228,18 @@ TEST(ChatResponse, HasTheFormOfOpenAi) {
   token.logprob = -0.5f;
   token.top = {TokenChoice{1, "x", -1.0f}};
   answer.tokens = {token};
-  const Json json = Json::parse(CompletionJson(id, answer));
+  const nlohmann::json json = nlohmann::json::parse(CompletionJson(id, answer));
   EXPECT_EQ(json["object"], "chat.completion");
   EXPECT_EQ(json["choices"][0]["message"]["content"], answer.text);
   EXPECT_EQ(json["choices"][0]["finish_reason"], "length");
-  EXPECT_EQ(json["choices"][0]["logprobs"]["content"][0]["bytes"], Json::array({0xC3}));
+  EXPECT_EQ(json["choices"][0]["logprobs"]["content"][0]["bytes"], nlohmann::json::array({0xC3}));
   EXPECT_EQ(json["choices"][0]["logprobs"]["content"][0]["top_logprobs"][0]["token"], "x");
   EXPECT_EQ(json["usage"]["total_tokens"], 13);
   EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
-  EXPECT_EQ(Json::parse(EndChunkJson(id, StopReason::kStopString))["choices"][0]["finish_reason"], "stop");
-  EXPECT_TRUE(Json::parse(UsageChunkJson(id, answer.stats))["choices"].empty());
-  EXPECT_EQ(Json::parse(ErrorJson({.message = "bad \xFF", .param = "n"}))["error"]["param"], "n");
+  EXPECT_EQ(nlohmann::json::parse(EndChunkJson(id, StopReason::kStopString))["choices"][0]["finish_reason"],
+            "stop");
+  EXPECT_TRUE(nlohmann::json::parse(UsageChunkJson(id, answer.stats))["choices"].empty());
+  EXPECT_EQ(nlohmann::json::parse(ErrorJson({.message = "bad \xFF", .param = "n"}))["error"]["param"], "n");
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include <ft2build.h>
 #include FT_FREETYPE_H
 #include FT_OUTLINE_H
-#include <cairo.h>
 
 #include <algorithm>
 #include <memory>
 #include <type_traits>
 
+#include "world/cairo_handles.h"
 #include "world/objects.h"
 
 namespace mobilevlm::world {
@@ -147,17 +147,12 @@ Result<std::vector<SpritePyramid>> LoadObjects(FT_Library library, const std::st
   return objects;
 }
 
-struct SurfaceDeleter {
-  void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
-};
-
 // Cairo's own PNG reader, because it keeps what is transparent.
 Result<std::vector<SpritePyramid>> LoadPngObjects(const std::string& directory) {
   std::vector<SpritePyramid> objects;
   for (const ObjectInfo& object : Objects()) {
     const std::string path = fmt::format("{}/{:x}.png", directory, static_cast<uint32_t>(object.code_point));
-    const std::unique_ptr<cairo_surface_t, SurfaceDeleter> surface(
-        cairo_image_surface_create_from_png(path.c_str()));
+    const Surface surface(cairo_image_surface_create_from_png(path.c_str()));
     const cairo_status_t status = cairo_surface_status(surface.get());
     if (status != CAIRO_STATUS_SUCCESS) {
       return Fail("{}: cannot read the drawing of {}: {}", path, object.name, cairo_status_to_string(status));

@@ -17,18 +17,10 @@
 #include "world/dataset.h"
 #include "world/names.h"
 #include "world/objects.h"
+#include "world/test_world.h"
 
 namespace mobilevlm::world {
 namespace {
-
-const World& TheWorld() {
-  static const World world = [] {
-    Result<World> created = World::Create({});
-    MVLM_CHECK(created.has_value(), "{}", created.error().message);
-    return std::move(*created);
-  }();
-  return world;
-}
 
 // The things that a phrase without article can mean: "dog", "circle", "red circle".
 std::vector<const Thing*> Meant(const Scene& scene, const std::string& phrase) {

@@ -1,12 +1,10 @@
 #include "world/render.h"
 
-#include <cairo.h>
-
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "base/check.h"
+#include "world/cairo_handles.h"
 #include "world/layout.h"
 
 namespace mobilevlm::world {
@@ -14,15 +12,6 @@ namespace {
 
 constexpr uint64_t kPaintStream = 3;  // of Scene::style, see background.cc
 constexpr double kPi = 3.14159265358979;
-
-struct SurfaceDeleter {
-  void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
-};
-struct ContextDeleter {
-  void operator()(cairo_t* context) const { cairo_destroy(context); }
-};
-using Surface = std::unique_ptr<cairo_surface_t, SurfaceDeleter>;
-using Context2d = std::unique_ptr<cairo_t, ContextDeleter>;
 
 // A transparent piece of the picture to draw one thing on; its own pixels then give both the picture
 // and the labels.

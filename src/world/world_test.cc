@@ -10,28 +10,18 @@
 #include <set>
 #include <thread>
 
-#include "base/check.h"
 #include "world/dataset.h"
 #include "world/layout.h"
 #include "world/names.h"
 #include "world/objects.h"
 #include "world/render.h"
 #include "world/splits.h"
+#include "world/test_world.h"
 
 namespace mobilevlm::world {
 namespace {
 
 constexpr std::array kSplits = {Split::kTrain, Split::kValidation, Split::kTest};
-
-// The fonts are loaded once for all tests.
-const World& TheWorld() {
-  static const World world = [] {
-    Result<World> created = World::Create({});
-    MVLM_CHECK(created.has_value(), "{}", created.error().message);
-    return std::move(*created);
-  }();
-  return world;
-}
 
 uint64_t Digest(const Rendered& rendered) {
   uint64_t hash = 0xCBF29CE484222325ull;

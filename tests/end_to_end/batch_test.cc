@@ -13,8 +13,6 @@
 namespace mobilevlm::golden {
 namespace {
 
-using nlohmann::json;
-
 class Batch : public ::testing::Test {
  protected:
   // Answers of up to 8 tokens in directory_/out.jsonl, unless `more` says otherwise.
@@ -32,10 +30,10 @@ class Batch : public ::testing::Test {
     return Process::Run(arguments, options);
   }
   std::string Out() const { return directory_.Path("out.jsonl"); }
-  std::vector<json> Rows() const {
+  std::vector<nlohmann::json> Rows() const {
     std::istringstream text(Slurp(Out()));
-    std::vector<json> rows;
-    for (std::string line; std::getline(text, line);) rows.push_back(json::parse(line));
+    std::vector<nlohmann::json> rows;
+    for (std::string line; std::getline(text, line);) rows.push_back(nlohmann::json::parse(line));
     return rows;
   }
   // One line each for `count` questions about two pictures.
@@ -44,7 +42,8 @@ class Batch : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       const std::string image = i % 2 == 0 ? "image_336.png" : "preprocess/04_1280x720.jpg";
       lines +=
-          json{{"id", i}, {"image", Path(image)}, {"prompt", "Question " + std::to_string(i) + "?"}}.dump();
+          nlohmann::json{{"id", i}, {"image", Path(image)}, {"prompt", "Question " + std::to_string(i) + "?"}}
+              .dump();
       lines += '\n';
     }
     return directory_.Write("in.jsonl", lines);
@@ -62,15 +61,15 @@ TEST_F(Batch, AnswersEveryLineAsASingleRunDoes) {
   const ProcessResult result = Run(Questions(5));
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("images/s"), std::string::npos) << result.err;
-  const std::vector<json> rows = Rows();
+  const std::vector<nlohmann::json> rows = Rows();
   ASSERT_EQ(rows.size(), 5u);
   for (int i = 0; i < 5; ++i) {
-    const json& row = rows[static_cast<size_t>(i)];
+    const nlohmann::json& row = rows[static_cast<size_t>(i)];
     EXPECT_EQ(row.at("id"), i);
     const ProcessResult single =
         Process::Run({"run", "-m", Path("nano-ldpv2/text.gguf"), "--mmproj", Path("nano-ldpv2/mmproj.gguf"),
                       "--image", row.at("image"), "-p", row.at("prompt"), "-n", "8", "--json"});
-    EXPECT_EQ(row.at("answer"), json::parse(single.out).at("answer"));
+    EXPECT_EQ(row.at("answer"), nlohmann::json::parse(single.out).at("answer"));
   }
 }
 
@@ -82,13 +81,13 @@ TEST_F(Batch, ADirectoryIsAskedInTheOrderOfItsNames) {
   directory_.Write("pictures/notes.txt", "no picture");
   const ProcessResult result = Run(directory_.Path("pictures"), {"-p", "What?", "--json"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  const std::vector<json> rows = Rows();
+  const std::vector<nlohmann::json> rows = Rows();
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0].at("image"), "a.jpg");
   EXPECT_EQ(rows[1].at("image"), "b.png");
   EXPECT_EQ(rows[2].at("image"), "deeper/c.PNG");
   EXPECT_EQ(rows[1].at("answer"), rows[2].at("answer"));
-  const json summary = json::parse(result.out);
+  const nlohmann::json summary = nlohmann::json::parse(result.out);
   EXPECT_EQ(summary.at("images"), 3);
   EXPECT_GT(summary.at("images_per_second"), 0);
 }
@@ -99,13 +98,14 @@ TEST_F(Batch, ARerunAsksNothingTwice) {
   const std::string answers = Slurp(Out());
   const ProcessResult again = Run(in, {"--json"});
   EXPECT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_EQ(json::parse(again.out).at("answered"), 0);
+  EXPECT_EQ(nlohmann::json::parse(again.out).at("answered"), 0);
   EXPECT_EQ(Slurp(Out()), answers);
 
   // Two more lines, and one that stands there twice: two more answers.
-  const std::string more = json{{"image", Path("image_336.png")}, {"prompt", "New?"}}.dump() + "\n";
-  directory_.Write("in.jsonl", Slurp(in) + more + more + Slurp(in) +
-                                   json{{"image", Path("image_336.png")}, {"prompt", "Newer?"}}.dump());
+  const std::string more = nlohmann::json{{"image", Path("image_336.png")}, {"prompt", "New?"}}.dump() + "\n";
+  directory_.Write("in.jsonl",
+                   Slurp(in) + more + more + Slurp(in) +
+                       nlohmann::json{{"image", Path("image_336.png")}, {"prompt", "Newer?"}}.dump());
   ASSERT_EQ(Run(in).exit_code, 0);
   EXPECT_TRUE(Slurp(Out()).starts_with(answers));
   EXPECT_EQ(Rows().size(), 6u);
@@ -116,12 +116,12 @@ TEST_F(Batch, ATornLastLineIsRepaired) {
   const std::string in = Questions(3);
   ASSERT_EQ(Run(in).exit_code, 0);
   const std::string whole = Slurp(Out());
-  const std::vector<json> wanted = Rows();
+  const std::vector<nlohmann::json> wanted = Rows();
   const size_t last = whole.rfind('\n', whole.size() - 2) + 1;
   for (const size_t cut : {last + 1, last + 12, (last + whole.size()) / 2, whole.size() - 1}) {
     std::filesystem::resize_file(Out(), cut);
     ASSERT_EQ(Run(in).exit_code, 0);
-    const std::vector<json> rows = Rows();
+    const std::vector<nlohmann::json> rows = Rows();
     ASSERT_EQ(rows.size(), wanted.size()) << "cut at " << cut;
     EXPECT_EQ(rows.back().at("answer"), wanted.back().at("answer"));
     EXPECT_TRUE(Slurp(Out()).starts_with(whole.substr(0, last)));
@@ -142,7 +142,7 @@ TEST_F(Batch, CtrlCEndsBetweenRowsAndARerunContinues) {
   EXPECT_EQ(Run(in, {"-n", "64"}).exit_code, 0);
   EXPECT_TRUE(Slurp(Out()).starts_with(before));
   std::set<int> ids;
-  for (const json& row : Rows()) ids.insert(row.at("id").get<int>());
+  for (const nlohmann::json& row : Rows()) ids.insert(row.at("id").get<int>());
   EXPECT_EQ(ids.size(), 25u);
   EXPECT_EQ(Rows().size(), 25u);
 }
@@ -152,14 +152,14 @@ TEST_F(Batch, WhatFailsGetsARowAndTheRestIsAnswered) {
   std::string lines;
   for (const std::string& image :
        {std::string("nowhere.png"), std::string("broken.png"), Path("image_336.png")}) {
-    lines += json{{"image", image}}.dump() + "\n";
+    lines += nlohmann::json{{"image", image}}.dump() + "\n";
   }
-  lines += json{{"image", Path("image_336.png")}, {"prompt", "<image> and <image>"}}.dump() + "\n";
+  lines += nlohmann::json{{"image", Path("image_336.png")}, {"prompt", "<image> and <image>"}}.dump() + "\n";
   const std::string in = directory_.Write("in.jsonl", lines);
   const ProcessResult result = Run(in, {"-p", "What?"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("3 of 4"), std::string::npos) << result.err;
-  const std::vector<json> rows = Rows();
+  const std::vector<nlohmann::json> rows = Rows();
   ASSERT_EQ(rows.size(), 4u);
   for (const size_t i : {0u, 1u, 3u}) {
     EXPECT_TRUE(rows[i].contains("error") && !rows[i].contains("answer")) << rows[i];
@@ -203,7 +203,7 @@ TEST_F(Batch, ForeignFilesStayWhole) {
 }
 
 TEST_F(Batch, BadInputIsRefusedBeforeAnythingIsAsked) {
-  const std::string good = json{{"image", "a.png"}, {"prompt", "What?"}}.dump() + "\n";
+  const std::string good = nlohmann::json{{"image", "a.png"}, {"prompt", "What?"}}.dump() + "\n";
   for (const std::string bad :
        {"{\"image\": 3, \"prompt\": \"x\"}", "{\"image\": [], \"prompt\": \"x\"}", "{\"prompt\": \"x\"}",
         "{\"image\": \"a.png\"}", "{\"image\": \"a.png\", \"prompt\": 1}", "[1]", "{",

@@ -9,16 +9,12 @@
 #include "gguf/reader.h"
 #include "gguf/writer.h"
 #include "golden.h"
+#include "json_output.h"
 #include "process.h"
 #include "refusal.h"
 
 namespace mobilevlm::golden {
 namespace {
-
-nlohmann::json Json(const ProcessResult& result) {
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
-}
 
 class SynthProjector : public ::testing::TestWithParam<const char*> {};
 

@@ -10,8 +10,6 @@
 namespace mobilevlm::golden {
 namespace {
 
-using nlohmann::json;
-
 class DataTest : public testing::Test {
  protected:
   // 24 samples of the mini world, two of each kind.
@@ -28,11 +26,11 @@ class DataTest : public testing::Test {
     return Process::Run(arguments);
   }
   // The JSON that a command prints.
-  json DataJson(std::vector<std::string> arguments) {
+  nlohmann::json DataJson(std::vector<std::string> arguments) {
     arguments.push_back("--json");
     const ProcessResult result = Data(std::move(arguments));
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    return json::parse(result.out, nullptr, false);
+    return nlohmann::json::parse(result.out, nullptr, false);
   }
   // One sample of these turns, written to a file.
   std::string Write(const std::string& turns, const std::string& image = "") {
@@ -45,7 +43,7 @@ class DataTest : public testing::Test {
 };
 
 TEST_F(DataTest, CheckOfAGoodSet) {
-  const json report =
+  const nlohmann::json report =
       DataJson({"check", annotations_, "--tokenizer", golden::Path("nano-ldpv2/hf/tokenizer.model")});
   EXPECT_EQ(report["samples"], 24);
   EXPECT_EQ(report["unusable"], 0);
@@ -55,7 +53,7 @@ TEST_F(DataTest, CheckOfAGoodSet) {
 }
 
 TEST_F(DataTest, MissingAndBrokenPicturesAreCountedListedAndLimited) {
-  json list = json::parse(Slurp(annotations_));
+  nlohmann::json list = nlohmann::json::parse(Slurp(annotations_));
   std::filesystem::remove(Path("world/" + list[0]["image"].get<std::string>()));
   directory_.Write("world/" + list[1]["image"].get<std::string>(), "no picture");
   const ProcessResult strict = Data({"check", annotations_, "--list", Path("list.txt")});
@@ -147,8 +145,9 @@ TEST_F(DataTest, LeakSaysWhichPicturesCouldNotBeRead) {
       std::string::npos)
       << wrong.err;
   EXPECT_FALSE(std::filesystem::exists(Path("x.json")));
-  std::filesystem::remove(Path("world/" + json::parse(Slurp(annotations_))[0]["image"].get<std::string>()));
-  const json leaks = DataJson({"leak", annotations_, "--eval", annotations_});
+  std::filesystem::remove(
+      Path("world/" + nlohmann::json::parse(Slurp(annotations_))[0]["image"].get<std::string>()));
+  const nlohmann::json leaks = DataJson({"leak", annotations_, "--eval", annotations_});
   EXPECT_EQ(leaks["evaluation_unread_pictures"], 1);
   EXPECT_EQ(leaks["unread_pictures"], 1);
   const ProcessResult text = Data({"leak", annotations_, "--eval", annotations_});
@@ -159,29 +158,29 @@ TEST_F(DataTest, LeakSaysWhichPicturesCouldNotBeRead) {
 
 TEST_F(DataTest, DedupMixLeakAndPages) {
   // The set twice, once more as another file: everything is there twice.
-  json list = json::parse(Slurp(annotations_));
+  nlohmann::json list = nlohmann::json::parse(Slurp(annotations_));
   const std::string copy = directory_.Write("world/copy.json", list.dump());
-  const json found = DataJson({"dedup", annotations_, copy, "-o", Path("world/unique.json"), "--html",
-                               Path("d.html"), "--list", Path("d.jsonl")});
+  const nlohmann::json found = DataJson({"dedup", annotations_, copy, "-o", Path("world/unique.json"),
+                                         "--html", Path("d.html"), "--list", Path("d.jsonl")});
   EXPECT_EQ(found["exact_duplicates"], 24);
-  EXPECT_EQ(json::parse(Slurp(Path("world/unique.json"))).size(), 24u);
+  EXPECT_EQ(nlohmann::json::parse(Slurp(Path("world/unique.json"))).size(), 24u);
   EXPECT_NE(Slurp(Path("d.html")).find("</html>"), std::string::npos);
   const std::string lines = Slurp(Path("d.jsonl"));
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 24);
 
-  const json mixed =
+  const nlohmann::json mixed =
       DataJson({"mix", annotations_, copy + "=0", "-o", Path("mix.json"), "--kind", "count=3"});
   EXPECT_EQ(mixed["written"], 28);
   EXPECT_EQ(mixed["kinds"]["count"], 6);
   // Written elsewhere, and still its pictures are found.
   EXPECT_EQ(DataJson({"check", Path("mix.json")})["unusable"], 0);
 
-  const json leaks = DataJson({"leak", annotations_, "--eval", copy, "-o", Path("clean.json"), "--html",
-                               Path("l.html"), "--limit", "100"});
+  const nlohmann::json leaks = DataJson({"leak", annotations_, "--eval", copy, "-o", Path("clean.json"),
+                                         "--html", Path("l.html"), "--limit", "100"});
   EXPECT_EQ(leaks["leaks"]["same picture and question"], 24);
   EXPECT_EQ(Data({"leak", annotations_, "--eval", copy, "--limit", "0"}).exit_code, 2);
 
-  const json stats = DataJson({"stats", annotations_, "--html", Path("s.html")});
+  const nlohmann::json stats = DataJson({"stats", annotations_, "--html", Path("s.html")});
   EXPECT_EQ(stats["samples"], 24);
   EXPECT_EQ(stats["kinds"].size(), 12u);
   EXPECT_NE(Slurp(Path("s.html")).find("data:image/png;base64,"), std::string::npos);

@@ -14,7 +14,6 @@ namespace mobilevlm::golden {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class Eval : public ::testing::Test {
  protected:
@@ -86,7 +85,7 @@ TEST_F(Eval, EveryBenchmarkFromItsFilesToItsReport) {
     const std::string task = expected.task, out = Out(task);
     const ProcessResult asked = Ask(task, out, {"--json"});
     ASSERT_EQ(asked.exit_code, 0) << task << "\n" << asked.err;
-    const json scores = json::parse(asked.out);
+    const nlohmann::json scores = nlohmann::json::parse(asked.out);
     EXPECT_TRUE(scores.at("figures").contains(expected.headline)) << task << "\n" << asked.out;
     EXPECT_EQ(scores.at("missing"), 0) << task;
     EXPECT_EQ(Lines(out + "/answers.jsonl"), expected.questions) << task;
@@ -98,7 +97,7 @@ TEST_F(Eval, EveryBenchmarkFromItsFilesToItsReport) {
     const ProcessResult again =
         Process::Run({"eval", task, "--data", Data(task), "--answers", out + "/answers.jsonl", "--json"});
     ASSERT_EQ(again.exit_code, 0) << task << "\n" << again.err;
-    EXPECT_EQ(json::parse(again.out).at("figures"), scores.at("figures")) << task;
+    EXPECT_EQ(nlohmann::json::parse(again.out).at("figures"), scores.at("figures")) << task;
   }
 }
 
@@ -106,11 +105,12 @@ TEST_F(Eval, EveryWayToScoreACaption) {
   for (const char* scoring : {"generated", "likelihood", "two-choice"}) {
     const ProcessResult asked = Ask("vl-checklist", Out(scoring), {"--scoring", scoring, "--json"});
     ASSERT_EQ(asked.exit_code, 0) << scoring << "\n" << asked.err;
-    EXPECT_EQ(json::parse(asked.out).at("missing"), 0);
+    EXPECT_EQ(nlohmann::json::parse(asked.out).at("missing"), 0);
   }
   const ProcessResult plain = Ask("textvqa", Out("plain"), {"--no-ocr", "--json"});
   ASSERT_EQ(plain.exit_code, 0) << plain.err;
-  EXPECT_TRUE(json::parse(plain.out).at("figures").contains("TextVQA accuracy, without OCR tokens"));
+  EXPECT_TRUE(
+      nlohmann::json::parse(plain.out).at("figures").contains("TextVQA accuracy, without OCR tokens"));
   EXPECT_EQ(Slurp(Out("plain/answers.jsonl")).find("Reference OCR"), std::string::npos);
 }
 
@@ -183,7 +183,7 @@ TEST_F(Eval, AMissingPictureIsNamedAndEndsOrIsLeftOut) {
   ExpectRefusal(ask({}), {"7003", "n7003.jpg", "does not exist"});
   const ProcessResult skipped = ask({"--on-missing", "skip"});
   ASSERT_EQ(skipped.exit_code, 0) << skipped.err;
-  EXPECT_EQ(json::parse(skipped.out).at("figures").at("GQA accuracy").at("count"), 14);
+  EXPECT_EQ(nlohmann::json::parse(skipped.out).at("figures").at("GQA accuracy").at("count"), 14);
   EXPECT_NE(skipped.out.find("pictures do not exist"), std::string::npos);
 
   // One that is there but is no picture is found when its turn comes.
@@ -195,8 +195,8 @@ TEST_F(Eval, AMissingPictureIsNamedAndEndsOrIsLeftOut) {
   fs::remove_all(Out("run"));
   const ProcessResult rest = ask({"--on-missing", "skip"});
   ASSERT_EQ(rest.exit_code, 0) << rest.err;
-  EXPECT_EQ(json::parse(rest.out).at("missing"), 0);
-  EXPECT_EQ(json::parse(rest.out).at("figures").at("GQA accuracy").at("count"), 14);
+  EXPECT_EQ(nlohmann::json::parse(rest.out).at("missing"), 0);
+  EXPECT_EQ(nlohmann::json::parse(rest.out).at("figures").at("GQA accuracy").at("count"), 14);
   EXPECT_NE(rest.out.find("1 questions left out: their pictures cannot be read"), std::string::npos);
   // The same from the answers alone: an answer that is not there for another reason is wrong.
   const std::string answers = Slurp(Out("run/answers.jsonl"));
@@ -204,8 +204,8 @@ TEST_F(Eval, AMissingPictureIsNamedAndEndsOrIsLeftOut) {
   const ProcessResult scored = Process::Run({"eval", "gqa", "--data", data, "--answers",
                                              own_.Path("fewer.jsonl"), "--on-missing", "skip", "--json"});
   ASSERT_EQ(scored.exit_code, 0) << scored.err;
-  EXPECT_EQ(json::parse(scored.out).at("missing"), 1);
-  EXPECT_EQ(json::parse(scored.out).at("figures").at("GQA accuracy").at("count"), 14);
+  EXPECT_EQ(nlohmann::json::parse(scored.out).at("missing"), 1);
+  EXPECT_EQ(nlohmann::json::parse(scored.out).at("figures").at("GQA accuracy").at("count"), 14);
 }
 
 // What counts together is left out together, also where one of its answers is there.
@@ -219,7 +219,7 @@ TEST_F(Eval, ABrokenPictureTakesItsGroupAlong) {
   skip.insert(skip.end(), {"--on-missing", "skip"});
   const ProcessResult skipped = Process::Run(skip);
   ASSERT_EQ(skipped.exit_code, 0) << skipped.err;
-  const json scores = json::parse(skipped.out);
+  const nlohmann::json scores = nlohmann::json::parse(skipped.out);
   EXPECT_EQ(scores.at("missing"), 0);
   EXPECT_EQ(scores.at("figures").at("MMBench circular accuracy").at("count"), 2);  // of 3 groups
   EXPECT_EQ(scores.at("figures").at("MMBench accuracy of rows (vanilla)").at("count"), 8);
@@ -230,7 +230,7 @@ TEST_F(Eval, OtherErrorsAreNotLeftOut) {
   std::string words;
   for (int i = 0; i < 20'000; ++i) words += "word ";
   const std::string questions =
-      own_.Write("long.jsonl", json{{"question", words}, {"answer", "yes"}}.dump() + "\n");
+      own_.Write("long.jsonl", nlohmann::json{{"question", words}, {"answer", "yes"}}.dump() + "\n");
   const ProcessResult asked =
       Process::Run({"eval", "custom", "--data", questions, "--out", Out("long"), "--on-missing", "skip"});
   EXPECT_EQ(asked.exit_code, 2) << asked.out;
@@ -329,7 +329,8 @@ TEST_F(Eval, ScoresByTheNameOfAMetric) {
                                       "{\"prediction\": \"a dog\", \"references\": [\"dog\"]}\n");
   const ProcessResult scored = Process::Run({"eval", "score", "--metric", "gqa_em", file, "--json"});
   ASSERT_EQ(scored.exit_code, 0) << scored.err;
-  EXPECT_EQ(json::parse(scored.out), json::parse(R"({"metric": "gqa_em", "scores": [1, 0], "mean": 0.5})"));
+  EXPECT_EQ(nlohmann::json::parse(scored.out),
+            nlohmann::json::parse(R"({"metric": "gqa_em", "scores": [1, 0], "mean": 0.5})"));
   ExpectRefusal(Process::Run({"eval", "score", "--metric", "bleu", file}), {"bleu", "textvqa_m4c"});
 }
 
@@ -348,15 +349,16 @@ TEST_F(Eval, RunsAreComparedInPairs) {
 // LLaVA's question file chooses, words and numbers the questions.
 TEST_F(Eval, AQuestionFileChoosesTheQuestions) {
   const std::string questions = own_.Write(
-      "llava_gqa.jsonl", json{{"question_id", "q1"},
-                              {"image", "n7012.jpg"},
-                              {"text", json::parse(Slurp(Data("gqa") + "/testdev_balanced_questions.json"))
-                                               .at("7012")
-                                               .at("question")
-                                               .get<std::string>() +
-                                           "\nAnswer the question using a single word or phrase."}}
-                                 .dump() +
-                             "\n");
+      "llava_gqa.jsonl",
+      nlohmann::json{{"question_id", "q1"},
+                     {"image", "n7012.jpg"},
+                     {"text", nlohmann::json::parse(Slurp(Data("gqa") + "/testdev_balanced_questions.json"))
+                                      .at("7012")
+                                      .at("question")
+                                      .get<std::string>() +
+                                  "\nAnswer the question using a single word or phrase."}}
+              .dump() +
+          "\n");
   const ProcessResult asked = Ask("gqa", Out("q"), {"--questions", questions, "--json"});
   ASSERT_EQ(asked.exit_code, 0) << asked.err;
   EXPECT_NE(Slurp(Out("q/answers.jsonl")).find("\"question_id\": \"q1\""), std::string::npos);

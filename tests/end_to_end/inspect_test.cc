@@ -7,16 +7,12 @@
 
 #include "files.h"
 #include "golden.h"
+#include "json_output.h"
 #include "process.h"
 #include "refusal.h"
 
 namespace mobilevlm::golden {
 namespace {
-
-nlohmann::json Json(const ProcessResult& result) {
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  return nlohmann::json::parse(result.out, nullptr, /*allow_exceptions=*/false);
-}
 
 TEST(Inspect, DescribesAModelDirectory) {
   const auto v2 = Json(Process::Run({"inspect", Path("nano-ldpv2/hf"), "--json"}));

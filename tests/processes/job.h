@@ -66,6 +66,8 @@ void RunAlone(const std::string& directory, const std::string& stage, int steps,
 // The lines of DIRECTORY/STAGE/log.jsonl.
 std::vector<nlohmann::json> ReadLog(const std::string& directory, const std::string& stage);
 
+inline constexpr int kSteps = 20;  // of runs whose losses are compared
+
 // Every step's loss, and that both runs have the same steps, within `tolerance` of each other.
 void ExpectSameLosses(const std::vector<nlohmann::json>& one, const std::vector<nlohmann::json>& other,
                       double tolerance);

@@ -55,7 +55,6 @@ class Launched : public testing::Test {
 };
 
 TEST_F(Launched, TwoHaveTheLossesOfOneThatAccumulates) {
-  constexpr int kSteps = 20;
   const Directory one;
   RunAlone(one.path(), "language", kSteps);
   const Ended ended = job_.Wait(job_.Start(Launch(2, QuickMini(run_.path(), "language", kSteps)), {}));
