@@ -105,8 +105,8 @@ endfunction()
 # test can be left out, and becomes one executable NAME_test registered with ctest.
 #
 # Presets compile several sources of a target at once (CMAKE_UNITY_BUILD): most of a compiler's time goes into headers and
-# templates. NOT_UNITED is for folders whose sources have private names in common, and for those whose speed is measured:
-# there each file is optimised alone.
+# templates. NOT_UNITED is for folders whose sources have private names in common, and for those that do the engine's
+# arithmetic: there each file is optimised alone.
 function(mobilevlm_library NAME)
   cmake_parse_arguments(ARG "HEADERS_ONLY;NOT_PRECOMPILED;NOT_UNITED" "" "SOURCES;DEPS;LIBS;TEST_LIBS" ${ARGN})
   if(ARG_HEADERS_ONLY)

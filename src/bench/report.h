@@ -12,7 +12,7 @@
 
 namespace mobilevlm::bench {
 
-inline constexpr double kGiga = 1e9;
+inline constexpr double kGiga = 1e9;  // GB and GOP count in powers of ten
 
 struct Report {
   std::string cpu;

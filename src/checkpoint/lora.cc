@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr uint64_t kMaxAdapterBytes = 1 << 20;
+constexpr uint64_t kMaxAdapterConfigBytes = 1 << 20;
 constexpr int kMaxRank = 65536;
 constexpr std::string_view kConfigName = "adapter_config.json";
 
@@ -46,7 +46,7 @@ Status RefuseVariants(const Json& json, const std::string& path) {
 }
 
 Result<LoraSettings> ReadSettings(const std::string& path) {
-  MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxAdapterBytes));
+  MVLM_ASSIGN(const std::string text, ReadFile(path, kMaxAdapterConfigBytes));
   MVLM_ASSIGN(const Json json, ParseJson(text, path));
   if (!json.is_object()) return Fail("{}: not a JSON object", path);
   MVLM_TRY(RefuseVariants(json, path));

@@ -28,19 +28,19 @@ SampleHashes HashSample(const data::Dataset& dataset, uint32_t s, const data::Sa
     questions += NormaliseText(turn.user) + '\n';
     answers += NormaliseText(turn.assistant) + '\n';
   }
-  SampleHashes text;
-  text.questions = HashText(questions);
-  text.answers = HashText(answers);
+  SampleHashes hashes;
+  hashes.questions = HashText(questions);
+  hashes.answers = HashText(answers);
   for (char& c : answers) c = c == '\n' ? ' ' : c;
-  text.similarity = SimilarityHash(answers);
+  hashes.similarity = SimilarityHash(answers);
   std::string paths;
   for (const std::string& image : sample.images) {
     const std::string path = dataset.PicturePath(s, image);
-    text.pictures.push_back(catalog.Find(path));
+    hashes.pictures.push_back(catalog.Find(path));
     paths += path + '\n';
   }
-  text.paths = HashText(paths);
-  return text;
+  hashes.paths = HashText(paths);
+  return hashes;
 }
 
 // For every picture that the catalogue found the first one with the same pixels, and the first one that looks
@@ -141,21 +141,21 @@ class Finder {
     report.same_as.resize(dataset.size());
   }
 
-  void Take(uint32_t s, const SampleHashes& text, const PictureGroups& groups) {
+  void Take(uint32_t s, const SampleHashes& hashes, const PictureGroups& groups) {
     report_.same_as[s] = s;
-    similarity_[s] = text.similarity;
+    similarity_[s] = hashes.similarity;
     uint64_t same = 0, near = 0;
-    if (!PictureKeys(text, groups, same, near)) {
+    if (!PictureKeys(hashes, groups, same, near)) {
       ++report_.unread_pictures;
-      same = near = text.paths;
+      same = near = hashes.paths;
     }
-    const uint64_t exact_key = Combine(Combine(same, text.questions), text.answers);
+    const uint64_t exact_key = Combine(Combine(same, hashes.questions), hashes.answers);
     const uint32_t first = exact_.At(exact_key, s);
     if (first != s) {
       Drop(s, first, Verdict::kExact);
       return;
     }
-    TakeSameQuestion(s, Combine(near, text.questions));
+    TakeSameQuestion(s, Combine(near, hashes.questions));
     if (report_.verdicts[s] == Verdict::kKept && dataset_.row(s).answer_words >= kLongAnswer)
       TakeLongAnswer(s);
   }
@@ -165,9 +165,9 @@ class Finder {
     return (a ^ (b + 0x9E3779B97F4A7C15ull + (a << 6) + (a >> 2))) * 0xD1342543DE82EF95ull;
   }
 
-  static bool PictureKeys(const SampleHashes& text, const PictureGroups& groups, uint64_t& same,
+  static bool PictureKeys(const SampleHashes& hashes, const PictureGroups& groups, uint64_t& same,
                           uint64_t& near) {
-    for (const uint32_t picture : text.pictures) {
+    for (const uint32_t picture : hashes.pictures) {
       if (picture == FlatTable::kNone) return false;
       same = Combine(same, groups.Same(picture) + 1);
       near = Combine(near, groups.Near(picture) + 1);
@@ -252,8 +252,8 @@ Result<DuplicateReport> FindDuplicates(const data::Dataset& dataset, const Dupli
     return HashSample(dataset, s, sample, catalog);
   };
   MVLM_TRY(ScanSamples<SampleHashes>(dataset, work, "comparing samples", read,
-                                     [&](uint32_t s, const SampleHashes& text) {
-                                       finder.Take(s, text, groups);
+                                     [&](uint32_t s, const SampleHashes& hashes) {
+                                       finder.Take(s, hashes, groups);
                                        return Status();
                                      }));
   return report;

@@ -29,14 +29,14 @@ struct Asked {
 
 Asked ReadAsked(const data::Dataset& dataset, uint32_t s, const data::Sample& sample,
                 const LeakOptions& options) {
-  Asked text;
-  for (const std::string& image : sample.images) text.paths.push_back(dataset.PicturePath(s, image));
+  Asked asked;
+  for (const std::string& image : sample.images) asked.paths.push_back(dataset.PicturePath(s, image));
   for (const Turn& turn : sample.turns) {
     const std::string normalised = NormaliseText(turn.user);
     const auto words = static_cast<uint32_t>(std::count(normalised.begin(), normalised.end(), ' ') + 1);
-    text.questions.push_back({HashText(normalised), words >= options.question_words});
+    asked.questions.push_back({HashText(normalised), words >= options.question_words});
   }
-  return text;
+  return asked;
 }
 
 // What a training sample is, and what of the evaluation it meets.
@@ -56,8 +56,8 @@ class Evaluation {
   Evaluation(const PictureCatalog& catalog, const LeakOptions& options)
       : catalog_(catalog), options_(options), near_(options.picture_distance) {}
 
-  void Add(uint32_t s, const Asked& text) {
-    for (const std::string& path : text.paths) {
+  void Add(uint32_t s, const Asked& asked) {
+    for (const std::string& path : asked.paths) {
       const uint32_t picture = catalog_.Find(path);
       uint64_t key = KeyOfName(path);
       if (options_.pictures) {
@@ -71,26 +71,26 @@ class Evaluation {
       }
       pictures_.At(key, s);
       shown_.emplace_back(s, key);
-      for (const Question& question : text.questions) asked_.At(Combine(key, question.hash), s);
+      for (const Question& question : asked.questions) asked_.At(Combine(key, question.hash), s);
     }
-    for (const Question& question : text.questions) {
+    for (const Question& question : asked.questions) {
       if (question.is_long) questions_.At(question.hash, s);
     }
   }
 
   // The worst that a training sample is.
-  Met Compare(const Asked& text) const {
+  Met Compare(const Asked& asked) const {
     Met met;
     const auto consider = [&](Leak leak, uint32_t evaluation) {
       if (leak <= met.leak) return;
       met.leak = leak;
       met.sample = evaluation;
     };
-    for (const Question& question : text.questions) {
+    for (const Question& question : asked.questions) {
       if (question.is_long && questions_.Has(question.hash))
         consider(Leak::kText, questions_.Find(question.hash));
     }
-    for (const std::string& path : text.paths) {
+    for (const std::string& path : asked.paths) {
       uint64_t key = KeyOfName(path);
       bool same = pictures_.Has(key);
       if (options_.pictures) {
@@ -104,9 +104,9 @@ class Evaluation {
       if (!pictures_.Has(key)) continue;
       met.pictures.push_back(key);
       consider(same ? Leak::kPicture : Leak::kNearPicture, pictures_.Find(key));
-      for (const Question& question : text.questions) {
-        const uint64_t asked = Combine(key, question.hash);
-        if (asked_.Has(asked)) consider(Leak::kPictureAndQuestion, asked_.Find(asked));
+      for (const Question& question : asked.questions) {
+        const uint64_t together = Combine(key, question.hash);
+        if (asked_.Has(together)) consider(Leak::kPictureAndQuestion, asked_.Find(together));
       }
     }
     return met;
@@ -175,8 +175,8 @@ Result<LeakReport> FindLeaks(const data::Dataset& training, const data::Dataset&
     return ReadAsked(evaluation, s, sample, options);
   };
   MVLM_TRY(ScanSamples<Asked>(evaluation, work, "reading the evaluation", read,
-                              [&](uint32_t s, const Asked& text) {
-                                known.Add(s, text);
+                              [&](uint32_t s, const Asked& asked) {
+                                known.Add(s, asked);
                                 return Status();
                               }));
   report.evaluation_samples = evaluation.size();

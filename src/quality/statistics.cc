@@ -125,7 +125,7 @@ class Describer {
     }
   }
 
-  void Take(uint32_t s, const TextHashes& text) {
+  void Take(uint32_t s, const TextHashes& hashes) {
     const auto [file, number] = dataset_.PlaceOf(s);
     const data::IndexRow& row = dataset_.files()[file].rows()[number];
     ++result_.samples;
@@ -143,10 +143,10 @@ class Describer {
     ++result_.source_kinds[source][kind];
     ++(row.pictures > 0 ? result_.words_with_picture : result_.words_text_only)[BinOf(row.words)];
     ++result_.answer_words[BinOf(row.answer_words)];
-    for (size_t i = 0; i < text.answers.size(); ++i) {
-      questions_.At(text.questions[i], 0);
-      answers_.At(text.answers[i], 0);
-      counts_.Add(text.answers[i], static_cast<uint32_t>(kind), s, static_cast<uint32_t>(i));
+    for (size_t i = 0; i < hashes.answers.size(); ++i) {
+      questions_.At(hashes.questions[i], 0);
+      answers_.At(hashes.answers[i], 0);
+      counts_.Add(hashes.answers[i], static_cast<uint32_t>(kind), s, static_cast<uint32_t>(i));
     }
   }
 
@@ -217,16 +217,16 @@ Result<Statistics> Describe(const data::Dataset& dataset, const StatisticsOption
                             const Work& work) {
   Describer describer(dataset);
   const auto read = [](uint32_t, const data::Sample& sample, size_t) {
-    TextHashes text;
+    TextHashes hashes;
     for (const Turn& turn : sample.turns) {
-      text.questions.push_back(HashText(NormaliseText(turn.user)));
-      text.answers.push_back(HashText(NormaliseText(turn.assistant)));
+      hashes.questions.push_back(HashText(NormaliseText(turn.user)));
+      hashes.answers.push_back(HashText(NormaliseText(turn.assistant)));
     }
-    return text;
+    return hashes;
   };
   MVLM_TRY(ScanSamples<TextHashes>(dataset, work, "reading samples", read,
-                                   [&](uint32_t s, const TextHashes& text) {
-                                     describer.Take(s, text);
+                                   [&](uint32_t s, const TextHashes& hashes) {
+                                     describer.Take(s, hashes);
                                      return Status();
                                    }));
   return describer.Finish(options);
